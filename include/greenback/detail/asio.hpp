@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// Which Asio: standalone, or Boost's. Nothing below this header tells them apart.
+#pragma once
+
+#if defined(GREENBACK_USE_BOOST_ASIO)
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/detail/strand_executor_service.hpp>
+#include <boost/asio/detail/thread_context.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/version.hpp>
+#include <boost/system/system_error.hpp>
+
+#define GREENBACK_ASIO_VERSION BOOST_ASIO_VERSION
+#define GREENBACK_ASIO_ROOT boost::asio
+#define GREENBACK_BACKEND 1
+
+namespace greenback {
+inline namespace on_boost_asio {
+namespace asio = boost::asio;
+using boost::system::error_code;
+using boost::system::system_error;
+} // namespace on_boost_asio
+} // namespace greenback
+
+#define GREENBACK_BACKEND_NAMESPACE on_boost_asio
+
+#else
+
+#include <asio/any_io_executor.hpp>
+#include <asio/async_result.hpp>
+#include <asio/awaitable.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/cancellation_state.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/detail/strand_executor_service.hpp>
+#include <asio/detail/thread_context.hpp>
+#include <asio/error.hpp>
+#include <asio/execution_context.hpp>
+#include <asio/post.hpp>
+#include <asio/system_error.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+#include <asio/version.hpp>
+
+#define GREENBACK_ASIO_VERSION ASIO_VERSION
+#define GREENBACK_ASIO_ROOT asio
+#define GREENBACK_BACKEND 0
+
+namespace greenback {
+inline namespace on_asio {
+namespace asio = ::asio;
+using ::asio::error_code;
+using ::asio::system_error;
+} // namespace on_asio
+} // namespace greenback
+
+#define GREENBACK_BACKEND_NAMESPACE on_asio
+
+#endif
+
+#if GREENBACK_ASIO_VERSION < 102201
+#error "greenback needs Asio 1.22.1 or newer (Boost 1.79 or newer for Boost.Asio)."
+#endif
+
+namespace greenback::detail {
+inline namespace GREENBACK_BACKEND_NAMESPACE {
+
+/// Before Asio 1.24 an operation is initiated inside its coroutine's `await_suspend`, that is, while the fiber is still
+/// in; since then after the coroutine's `resume()` has returned, which can be left to the fiber's resumer.
+inline constexpr bool initiates_while_suspending = GREENBACK_ASIO_VERSION < 102400;
+
+} // namespace GREENBACK_BACKEND_NAMESPACE
+} // namespace greenback::detail

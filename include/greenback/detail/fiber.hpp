@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+// A fiber: a stack of its own and the place where it will go on. The one file with the switch.
+//
+// Operations
+//   borrow_fiber(alloc)  a fiber that sleeps in its main loop (from this thread's cache, if it can be)
+//   start(f, job, arg)   say what it shall run; nothing runs yet
+//   switch_stacks(f)     called on the resumer's stack: go in, come back when the fiber comes out
+//                        called on the fiber's stack:   go out, come back when somebody goes in
+//   return_fiber(f)      its job has returned and it is out: to the cache
+//
+//        the thread's own stack                              the fiber's stack
+//      +------------------------+                          +------------------------+  <- top (page aligned)
+//      | io_context::run        |                          | struct fiber           |  lives on its own stack
+//      | a completion handler   |                          +------------------------+
+//      | enter_fiber            |   f.other: the resumer   | fiber_main             |
+//      |   switch_stacks(f)  ---+----- while it is in ---> | your function          |
+//      |                        |                          | code that never heard  |
+//      |                     <--+--- f.other: the fiber ---|   of coroutines        |
+//      +------------------------+     while it is out      | await_                 |
+//                                                          |   switch_stacks(f)     |
+//                                                          :                        :
+//                                                          +------------------------+
+//                                                          | guard page             |
+//                                                          +------------------------+
+//
+// A switch is symmetric: it saves the callee-saved registers here, and hands the place where it did so to the other
+// side as `f.other`. Boost.Context's `jump_fcontext` does it; nothing here replaces it.
+#pragma once
+
+#include <greenback/detail/exception_state.hpp>
+
+#include <boost/context/detail/fcontext.hpp>
+#include <boost/context/stack_context.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define GREENBACK_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define GREENBACK_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define GREENBACK_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define GREENBACK_TSAN 1
+#endif
+#endif
+
+#if defined(GREENBACK_ASAN)
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(GREENBACK_TSAN)
+#include <sanitizer/tsan_interface.h>
+#endif
+
+// Enter a context by a jump instead of a call? See `jump` below. Not with shadow stacks, which want every return to
+// match a call, and not where the registers a call may change are not listed below.
+#if defined(__x86_64__) && defined(__ELF__) && !defined(__APX_F__) && !(defined(__CET__) && (__CET__ & 2)) &&      \
+    !defined(__ILP32__) && !defined(GREENBACK_PLAIN_SWITCH)
+#define GREENBACK_JUMP_WITHOUT_CALL 1
+#endif
+
+namespace greenback::detail {
+
+class portal_base;
+
+/// The record of a fiber, at the top of its stack. The layout is the same in every build, sanitized or not.
+struct fiber {
+    enum status : unsigned char {
+        parked,  ///< sleeps in its main loop: in a cache, or held by an idle `portal`. Written by the side returning it.
+        running, ///< its job is on some thread. Written by whoever goes in.
+        waiting, ///< its job has gone out and waits. Written by whoever went in, once it is out.
+    };
+
+    /// Where the other side continues: the resumer while the fiber runs, the fiber itself while it is out.
+    boost::context::detail::fcontext_t other = nullptr;
+    void (*job)(void*) = nullptr;
+    void* argument = nullptr;
+    fiber* next = nullptr; ///< in a cache
+    std::atomic<status> state{parked};
+    bool leaving = false; ///< set by `destroy`: the main loop ends instead of sleeping on
+
+    /// The stack, and how it is given back. `release` is null for the library's own pool.
+    boost::context::stack_context stack{};
+    void (*release)(fiber&) noexcept = nullptr;
+
+    // Sanitizers: the fiber's own fake stack and TSan state, and the resumer's, learned on every way in.
+    void* asan_fake_stack = nullptr;
+    const void* resumer_bottom = nullptr;
+    std::size_t resumer_size = 0;
+    void* tsan_fiber = nullptr;
+    void* tsan_resumer = nullptr;
+
+    const char* stack_bottom() const noexcept { return static_cast<const char*>(stack.sp) - stack.size; }
+    bool holds(const void* address) const noexcept {
+        return std::uintptr_t(address) - std::uintptr_t(stack_bottom()) < stack.size;
+    }
+};
+
+/// Where `fiber_main` hands over for good under a sanitizer, and everything that is not on the path of an await.
+fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) noexcept, void* where);
+void destroy_fiber(fiber& f) noexcept;
+
+/// Continue at `to`; returns, when somebody continues here, where that somebody stands.
+///
+/// `jump_fcontext` leaves by an indirect jump, not by a return. *Calling* it therefore pushes an entry on the
+/// processor's return predictor that no return ever takes, and every return of the surrounding code after that is
+/// mispredicted. So it is entered without a call: push the return address by hand and jump. 128 bytes are left alone
+/// first, because a leaf function may keep its locals there (System V ABI, the red zone).
+[[gnu::always_inline]] inline boost::context::detail::fcontext_t jump(boost::context::detail::fcontext_t to,
+                                                                      void* data) noexcept {
+#if defined(GREENBACK_JUMP_WITHOUT_CALL)
+    boost::context::detail::fcontext_t from;
+    asm volatile("leaq -128(%%rsp), %%rsp\n\t"
+                 "leaq 1f(%%rip), %%rax\n\t"
+                 "pushq %%rax\n\t"
+                 "jmp jump_fcontext@PLT\n"
+                 "1:\n\t"
+                 "leaq 128(%%rsp), %%rsp"
+                 : "=&a"(from), "+D"(to), "+S"(data)
+                 :
+                 : "rcx", "rdx", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
+                   "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+#if defined(__AVX512F__)
+                   ,
+                   "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26",
+                   "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+#endif
+    );
+    return from;
+#else
+    return boost::context::detail::jump_fcontext(to, data).fctx;
+#endif
+}
+
+/// The resumer's side: run the fiber until it comes out.
+[[gnu::always_inline]] inline void switch_in(fiber& f) noexcept {
+#if defined(GREENBACK_ASAN)
+    void* fake_stack = nullptr;
+    __sanitizer_start_switch_fiber(&fake_stack, f.stack_bottom(), f.stack.size);
+#endif
+#if defined(GREENBACK_TSAN)
+    // The current TSan fiber is asked each time: the resumer may itself be a fiber, and another one every time.
+    f.tsan_resumer = __tsan_get_current_fiber();
+    if (!f.tsan_fiber)
+        f.tsan_fiber = __tsan_create_fiber(0);
+    __tsan_switch_to_fiber(f.tsan_fiber, 0);
+#endif
+    f.other = jump(f.other, &f);
+#if defined(GREENBACK_ASAN)
+    __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+#endif
+}
+
+/// The fiber's side: go out until somebody goes in again, on whatever thread.
+[[gnu::always_inline]] inline void switch_out(fiber& f) noexcept {
+#if defined(GREENBACK_ASAN)
+    __sanitizer_start_switch_fiber(&f.asan_fake_stack, f.resumer_bottom, f.resumer_size);
+#endif
+#if defined(GREENBACK_TSAN)
+    __tsan_switch_to_fiber(f.tsan_resumer, 0);
+#endif
+    f.other = jump(f.other, nullptr);
+#if defined(GREENBACK_ASAN)
+    __sanitizer_finish_switch_fiber(f.asan_fake_stack, &f.resumer_bottom, &f.resumer_size);
+#endif
+}
+
+} // namespace greenback::detail

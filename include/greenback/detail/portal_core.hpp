@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: MIT
+// The portal itself: a fiber that pumps its task's own coroutine frames.
+//
+// A task is a stack of frames. Where Asio pumps it, a frame runs on the thread's stack and may suspend only itself. Where
+// a portal pumps it, a frame (or plain synchronous code in its place) runs on the fiber, and `await_` pushes the awaited
+// coroutine on the task's stack and pumps on until it is popped:
+//
+//     entry frame      pumped by Asio, never by a fiber
+//     ...              whatever the task awaits on its way here: suspended
+//     base             the frame below the portal: suspended
+//     -------------------------------------------------------------------------- above this line: on the fiber
+//     body             a frame whose code runs: it called synchronous code, which called await_
+//     awaited          pushed by await_
+//     ...              what that awaits
+//     top              suspended in an operation
+//
+// When `top` suspends in an operation of Asio's, the fiber goes out. Asio will later resume `top`, or its caller where the
+// operation's handler pops a frame of its own first, by the coroutine handle in it. Both handles are therefore exchanged
+// for that of the *trampoline*, a small coroutine whose suspension enters the fiber; once back in, the fiber puts them
+// back, strictly last in first out. The handle of a body is exchanged for as long as await_ lasts, so that whoever destroys
+// the task, outermost frame first, meets the trampoline before a frame that is not suspended at all but runs on the fiber.
+//
+// The trampoline enters the fiber from inside its `await_suspend`, when it counts as suspended. So it may be resumed
+// again, on another thread, while the thread before is still on its way out.
+#pragma once
+
+#include <greenback/detail/asio_portal.hpp>
+
+#include <atomic>
+#include <coroutine>
+#include <exception>
+#include <memory>
+#include <new>
+#include <optional>
+#include <utility>
+
+namespace greenback::detail {
+inline namespace GREENBACK_BACKEND_NAMESPACE {
+
+/// An entry frame to hold the frames of a task that is being destroyed; it never runs anything.
+template <class Executor> entry_awaitable<Executor> empty_task() { co_return; }
+
+template <class Executor> class portal_core : public asio_portal {
+public:
+    using frame = frame_base<Executor>;
+    using thread = task_thread<Executor>;
+    using entry = entry_frame<Executor>;
+    using frames = frame_access<Executor>;
+    using threads = thread_access<Executor>;
+
+    portal_core() noexcept : asio_portal(typeid(Executor), GREENBACK_BACKEND) {}
+
+    /// The task is destroyed while the fiber waits, or the portal is over. Never on the fiber itself.
+    ~portal_core() { abandon(); }
+
+    // ---- the task side -------------------------------------------------------------------------------------------
+
+    /// Is a portal of this very task in force where the frame `f` runs? Only then is `f` running on its fiber.
+    static portal_core* in_force(frame& f) noexcept {
+        portal_base* const p = this_thread().current;
+        if (!p || !same_type(p->executor_type(), typeid(Executor)) || p->backend() != GREENBACK_BACKEND)
+            return nullptr;
+        auto* const core = static_cast<portal_core*>(p);
+        return core->entry_ == frames::attached_thread(f)->entry_point() ? core : nullptr;
+    }
+
+    /// Prepare the fiber `f` to run `job(argument)` for the task that runs frame `at`, trampoline `t` leading to it.
+    void start(fiber& f, void (*job)(void*), void* argument, frame& at, std::coroutine_handle<> t) noexcept {
+        fiber_ = &f;
+        trampoline_ = t;
+        entry_ = frames::attached_thread(at)->entry_point();
+        state_ = &private_access::state(*entry_);
+        parent_slot_ = &private_access::parent_slot(*entry_);
+        throw_if_cancelled_ = &private_access::throw_if_cancelled(*entry_);
+        executor_ = &private_access::executor(*entry_);
+        f.job = job;
+        f.argument = argument;
+    }
+
+    bool started() const noexcept { return entry_ != nullptr; }
+
+    /// From the trampoline's await_suspend: go on with the fiber. @returns whether the trampoline stays suspended.
+    [[gnu::noinline]] bool run_from_trampoline() noexcept {
+        if constexpr (initiates_while_suspending) {
+            if (!pass_gate())
+                return true;
+        }
+        thread* const origin = frames::attached_thread(*top());
+        std::coroutine_handle<> const trampoline = trampoline_;
+        unsigned const run = ++runs_;
+        if (!run_fiber(origin))
+            return true;
+        if (runs_ == run)
+            return false; // nobody else has resumed the trampoline meanwhile: it goes on as if it had never suspended
+        trampoline.resume();
+        return true;
+    }
+
+    struct trampoline_awaiter {
+        portal_core* core;
+        bool await_ready() const noexcept { return false; }
+        bool await_suspend(std::coroutine_handle<>) const noexcept { return core->run_from_trampoline(); }
+        void await_resume() const noexcept {}
+    };
+    /// What the trampoline awaits, again and again, until `done`.
+    trampoline_awaiter run() noexcept { return {this}; }
+
+    void resume_parked() override {
+        frame* f = top();
+        f->attach_thread(&parked());
+        f->clear_cancellation_slot();
+        if (!run_fiber(&parked()))
+            return;
+        // Over. What follows may destroy this portal, so the task must not be held by it.
+        thread task(std::move(parked()));
+        top()->attach_thread(&task);
+        if (ends_by_itself_)
+            trampoline_.resume();
+        threads::run(task);
+    }
+
+    void drop_parked() noexcept override {
+        // Asio's destructor posts the destruction of the task to its executor.
+        thread task(std::move(parked()));
+    }
+
+    /// Unwind the fiber. Every await_ on it, the one that waits first, throws `abandoned` from now on, until its
+    /// function has returned.
+    void abandon() noexcept {
+        if (!fiber_)
+            return;
+        if (fiber_->state.load(std::memory_order_relaxed) == fiber::parked)
+            return give_back(this_thread()); // it was never entered
+        abandoned_ = true;
+        std::optional<stand_in_task> stand_in;
+        stand_in_ = &stand_in;
+        thread_state* last = nullptr;
+        while (!done_)
+            last = &enter();
+        give_back(*last);
+    }
+
+    /// The outermost frame whose handle leads to the trampoline: the one by which the task's destruction got here.
+    frame* destroyed_first() const noexcept { return outermost_; }
+    void destroyed_first(frame* f) noexcept { outermost_ = f; }
+    void ends_by_itself() noexcept { ends_by_itself_ = true; }
+    void own_frame(frame& f) noexcept { own_frame_ = &f; }
+    /// Where the fiber goes at the end, if not to a thread's cache.
+    void on_end(void (*release)(fiber&, void*) noexcept, void* argument) noexcept {
+        release_ = release;
+        release_argument_ = argument;
+    }
+    frame& base_of(frame& f) noexcept { return *frames::caller(f); }
+
+    asio::any_io_executor executor() const override { return private_access::executor(*entry_); }
+
+    // ---- the fiber side ------------------------------------------------------------------------------------------
+
+    bool serving() const noexcept override {
+        return !abandoned_ && frames::attached_thread(*top()) && !runs_inline_on(*fiber_);
+    }
+
+    /// The meaning of `co_await std::move(x)` in the frame whose code runs.
+    template <class T> T await(asio::awaitable<T, Executor>&& x, thread_state& here) {
+        frame* const body = top();
+        if (!frames::attached_thread(*body)) [[unlikely]]
+            throw_no_portal(where_, no_portal_because::initiating);
+        asio::awaitable<T, Executor> awaited = body->await_transform(std::move(x)); // Asio's own check for cancellation
+        private_access::frame(awaited)->push_frame(body);
+        // A coroutine does not see the exceptions its caller is handling, nor that the caller is unwinding.
+        exception_state* globals = here.exceptions;
+        exception_state const mine = *globals;
+        *globals = exception_state();
+        bool ok;
+        {
+            body_scope scope(*this, *body);
+            ok = pump(body);
+        }
+        *this_thread().exceptions = mine;
+        if (!ok) [[unlikely]]
+            leave_abandoned(*body, awaited);
+        return awaited.await_resume();
+    }
+
+    /// Pump the task until `base` is on top again. The fiber's whole job under a task-wide portal.
+    /// @returns false if the task is being destroyed instead
+    bool pump(frame* base) {
+        frame* const outer_base = std::exchange(base_, base);
+        bool ok = true;
+        for (frame* f = top(); ok && f != base; f = top())
+            ok = step(*f, *base);
+        base_ = outer_base;
+        return ok;
+    }
+
+    void finish() noexcept { done_ = true; }
+
+    /// The handle of `f`, the frame being resumed, changes for good; it may be exchanged at the moment.
+    void replace_handle(frame& f, std::coroutine_handle<> from, std::coroutine_handle<> to) noexcept {
+        if (frames::coroutine(f) == from)
+            frames::coroutine(f) = to;
+        else
+            exchange_->top_coroutine = to;
+    }
+
+    void park() override {
+        frame* const body = top();
+        if (!frames::attached_thread(*body)) [[unlikely]]
+            throw_no_portal(where_, no_portal_because::initiating);
+        if (runs_inline_on(*fiber_)) [[unlikely]]
+            throw_no_portal(where_, no_portal_because::runs_inline);
+        thread* const owner = body->detach_thread();
+        if (owner != &parked())
+            new (&parked_) thread(std::move(*owner));
+        if (body != own_frame_)
+            parked_body_.emplace(*this, *body);
+    }
+
+    void unpark() override {
+        parked_body_.reset();
+        if (abandoned_) [[unlikely]] {
+            attach_stand_in(*top());
+            throw_abandoned();
+        }
+    }
+
+private:
+    /// Coroutines that unwinding passes through on the fiber belong to a task that is half gone. They are attached to
+    /// this one, already cancelled, so that a co_await in them throws; should it get through all the same, nothing it
+    /// awaits is ever started.
+    class stand_in_task {
+    public:
+        explicit stand_in_task(Executor const& executor)
+            : thread_(empty_task<Executor>(), executor, signal_.slot(), cancelled()) {}
+        /// Destroyed at once; the destructor of Asio's thread would post it.
+        ~stand_in_task() { entry_awaitable<Executor> here(std::move(threads::bottom(thread_))); }
+        void attach(frame& body) {
+            private_access::top_of_stack(*thread_.entry_point()) = &body;
+            body.attach_thread(&thread_);
+        }
+
+    private:
+        asio::cancellation_state cancelled() {
+            asio::cancellation_state state(signal_.slot());
+            signal_.emit(asio::cancellation_type::terminal);
+            return state;
+        }
+        asio::cancellation_signal signal_;
+        thread thread_;
+    };
+
+    /// Marks `f` as a body for as long as await_ lasts: its handle leads to the trampoline.
+    class body_scope {
+    public:
+        body_scope(portal_core& core, frame& f) noexcept
+            : frame_(f), core_(core), coroutine_(std::exchange(frames::coroutine(f), core.trampoline_)),
+              outermost_(core.outermost_) {
+            if (!outermost_)
+                core.outermost_ = &f;
+        }
+        ~body_scope() {
+            frames::coroutine(frame_) = coroutine_;
+            core_.outermost_ = outermost_;
+        }
+
+    private:
+        frame& frame_;
+        portal_core& core_;
+        std::coroutine_handle<> coroutine_;
+        frame* outermost_;
+    };
+
+    frame* top() const noexcept { return private_access::top_of_stack(*entry_); }
+    thread& parked() noexcept { return *std::launder(reinterpret_cast<thread*>(&parked_)); }
+
+    /// Run the fiber, and what it leaves to be done, until it has suspended or its job is over.
+    /// @param origin where the task's owner stands if it is given back without having been away
+    /// @returns whether the job is over; if not, the portal may be gone
+    [[gnu::always_inline]] bool run_fiber(thread* origin) noexcept {
+        owner_ = origin;
+        for (;;) {
+            thread_state& here = enter();
+            if (done_) {
+                give_back(here);
+                return true;
+            }
+            if (errand const e = std::exchange(errand_, errand()); e.run) {
+                if (!e.run(e.argument))
+                    return false;
+                take_back(*origin, threads::bottom(parked()));
+            } else {
+                if constexpr (initiates_while_suspending) {
+                    if (!leave_gate())
+                        return false;
+                    take_back(*origin, handed_over_);
+                }
+            }
+        }
+    }
+
+    void take_back(thread& origin, entry_awaitable<Executor>& owner) noexcept {
+        if (&threads::bottom(origin) != &owner)
+            threads::bottom(origin) = std::move(owner);
+        top()->attach_thread(&origin);
+    }
+
+    void give_back(thread_state& here) noexcept {
+        if (release_)
+            release_(*std::exchange(fiber_, nullptr), release_argument_);
+        else
+            return_fiber(here, *std::exchange(fiber_, nullptr));
+    }
+
+    /// The handles of the top frame and its caller, while they lead to the trampoline.
+    struct exchange {
+        frame* top = nullptr;
+        frame* caller = nullptr; // null: it is the base, which is not ours to change
+        frame* outermost;
+        std::coroutine_handle<> top_coroutine, caller_coroutine;
+
+        /// @returns the top frame's own handle
+        [[gnu::always_inline]] std::coroutine_handle<> make(portal_core& core, frame& f, frame& base) noexcept {
+            top = &f;
+            top_coroutine = std::exchange(frames::coroutine(f), core.trampoline_);
+            outermost = core.outermost_;
+            frame* const c = frames::caller(f);
+            if (c != &base) {
+                caller = c;
+                caller_coroutine = std::exchange(frames::coroutine(*c), core.trampoline_);
+            }
+            if (!outermost)
+                core.outermost_ = caller ? caller : top;
+            return top_coroutine;
+        }
+        [[gnu::always_inline]] void put_back(portal_core& core) noexcept {
+            if (!top)
+                return;
+            core.outermost_ = outermost;
+            if (caller)
+                frames::coroutine(*caller) = caller_coroutine;
+            frames::coroutine(*top) = top_coroutine;
+            top = caller = nullptr;
+        }
+    };
+
+#if GREENBACK_ASIO_VERSION >= 102400
+
+    /// Resume the frame on top. Where it suspends in an operation, go out and have the operation initiated out there.
+    [[gnu::always_inline]] bool step(frame& f, frame& base) {
+        typename frames::resume_context context;
+        frames::resume(f, context);
+        if (!context.after_suspend_fn_) [[likely]]
+            return !abandoned_;
+        if (abandoned_)
+            return false; // nothing is started for a task that is being destroyed
+        exchange x;
+        x.make(*this, *top(), base);
+        initiation i{context.after_suspend_fn_, context.after_suspend_arg_};
+        errand_ = {&initiation::run, &i};
+        switch_out(*fiber_);
+        x.put_back(*this);
+        return !abandoned_;
+    }
+
+    struct initiation {
+        void (*function)(void*);
+        void* argument;
+        static bool run(void* self) {
+            initiation const i = *static_cast<initiation*>(self); // the fiber may be back in before `function` returns
+            i.function(i.argument);
+            return false;
+        }
+    };
+
+#else
+
+    /// Resume the frame on top. It may initiate an operation before it has returned, and another thread may resume the
+    /// task at any moment after that: so the handles are exchanged before, and `gate_` keeps that thread out until the
+    /// fiber is.
+    [[gnu::always_inline]] bool step(frame& f, frame& base) {
+        exchange x;
+        exchange* const outer = std::exchange(exchange_, &x);
+        x.make(*this, f, base).resume();
+        if (!abandoned_ && !threads::owns(*owner_)) [[unlikely]]
+            switch_out(*fiber_);
+        exchange_ = outer;
+        x.put_back(*this);
+        return !abandoned_;
+    }
+
+#endif
+
+    /// The trampoline was resumed. @returns false if the fiber is still in: the task has been handed over to it.
+    bool pass_gate() noexcept {
+        if (gate_.load(std::memory_order_acquire) == gate::in) {
+            if (this_thread().current == this && fiber_->holds(__builtin_frame_address(0)))
+                return complete_inline(), false;
+            return !hand_over();
+        }
+        gate_.store(gate::in, std::memory_order_relaxed);
+        return true;
+    }
+
+    /// Another thread's fiber is on its way out. Leave it the task; if it was out before it could see that, take the
+    /// task again. @returns whether the task is handed over
+    bool hand_over() noexcept {
+        frame* const f = top();
+        thread* const owner = f->detach_thread();
+        handed_over_ = std::move(threads::bottom(*owner));
+        if (gate_.exchange(gate::arrived, std::memory_order_acq_rel) == gate::in)
+            return true;
+        gate_.store(gate::in, std::memory_order_relaxed);
+        take_back(*owner, handed_over_);
+        return false;
+    }
+
+    /// On the fiber itself: an operation has completed inside its own initiation (`dispatch`). Run the task on from here,
+    /// where its handler runs (inside the strand, if it is one), as Asio would; then hand it to the step further out.
+    void complete_inline() noexcept {
+        exchange& x = *exchange_; // of the step that runs below this on the fiber; it will go out, or go on, from there
+        frame& base = *base_;
+        thread* const outer = owner_;
+        thread* const here = frames::attached_thread(*top());
+        owner_ = here;
+        x.put_back(*this);
+        for (frame* f = top(); f != &base; f = top()) {
+            x.make(*this, *f, base).resume();
+            if (abandoned_ || !threads::owns(*owner_)) {
+                if (owner_ == here)
+                    owner_ = outer;
+                return;
+            }
+            x.put_back(*this);
+        }
+        if (owner_ != here)
+            return; // the fiber was out meanwhile: somebody else owns the task now
+        owner_ = outer;
+        take_back(*outer, threads::bottom(*here));
+    }
+
+    /// The resumer: the fiber is out. @returns whether the task was handed over meanwhile, to be gone on with
+    bool leave_gate() noexcept {
+        if (gate_.exchange(gate::out, std::memory_order_acq_rel) != gate::arrived)
+            return false;
+        gate_.store(gate::in, std::memory_order_relaxed);
+        return true;
+    }
+
+    /// The task is being destroyed: destroy what was awaited, and go on unwinding in `body`.
+    template <class T> [[noreturn, gnu::noinline]] void leave_abandoned(frame& body, asio::awaitable<T, Executor>& awaited) {
+        {
+            asio::awaitable<T, Executor> destroyed_first = std::move(awaited);
+        }
+        attach_stand_in(body);
+        throw_abandoned();
+    }
+
+    void attach_stand_in(frame& body) {
+        if (&body == own_frame_)
+            return; // no coroutine is in between: the body is the portal's function
+        if (!*stand_in_)
+            stand_in_->emplace(private_access::executor(*entry_));
+        (*stand_in_)->attach(body);
+    }
+
+    enum class gate : unsigned char {
+        out,     ///< the fiber is out, the task suspended. Written by the fiber's resumer, once it is.
+        in,      ///< the fiber is in, or on its way out. Written by whoever goes in.
+        arrived, ///< it is still in, but the task has been resumed and waits in `handed_over_`. Written by that thread.
+    };
+
+    entry* entry_ = nullptr;             ///< the task. Set by `start`.
+    std::coroutine_handle<> trampoline_; ///< set by `start`
+    frame* base_ = nullptr;              ///< the frame at which the innermost `pump` ends
+    frame* outermost_ = nullptr;         ///< the outermost frame whose handle is exchanged; null: none
+    std::optional<stand_in_task>* stand_in_ = nullptr; ///< during `abandon`; made when it is needed
+    frame* own_frame_ = nullptr;         ///< the portal's own frame, where its function is the body; null: task-wide
+    std::optional<body_scope> parked_body_; ///< the coroutine whose synchronous code waits in an operation of our own
+    unsigned runs_ = 0;                  ///< how often the trampoline was resumed
+    bool ends_by_itself_ = false;        ///< the trampoline is a coroutine of its own, which destroys itself
+    std::atomic<gate> gate_{gate::out};  ///< Asio before 1.24 only
+    entry_awaitable<Executor> handed_over_;
+    thread* owner_ = nullptr;            ///< who owned the task when the fiber was last entered. Written by whoever does.
+    exchange* exchange_ = nullptr;       ///< Asio before 1.24 only: of the innermost `step`
+    void (*release_)(fiber&, void*) noexcept = nullptr; ///< where the fiber goes at the end; null: this thread's cache
+    void* release_argument_ = nullptr;
+    alignas(thread) unsigned char parked_[sizeof(thread)]{}; ///< the task, while an operation of our own owns it
+};
+
+} // namespace GREENBACK_BACKEND_NAMESPACE
+} // namespace greenback::detail

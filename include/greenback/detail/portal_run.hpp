@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+// The coroutine behind `with_portal_run_sync`: a frame on the task's stack that is its own trampoline.
+#pragma once
+
+#include <greenback/detail/portal_core.hpp>
+
+#include <boost/context/stack_context.hpp>
+
+#include <coroutine>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace greenback::detail {
+inline namespace GREENBACK_BACKEND_NAMESPACE {
+
+template <class F, class... Args>
+using call_result = std::decay_t<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>;
+
+// ---- where the stack comes from, and where it goes -------------------------------------------------------------------
+
+/// From the thread's cache, and back to it.
+struct cached_stack {
+    fiber& take() { return borrow_fiber(this_thread()); }
+    template <class Core> void arrange_return(Core&) noexcept {}
+};
+
+/// A fiber on memory of a Boost.Context stack allocator. The allocator itself lies at the top of the stack.
+template <class StackAllocator> class allocated_stack {
+public:
+    template <class A>
+        requires(!std::same_as<std::decay_t<A>, allocated_stack>)
+    explicit allocated_stack(A&& alloc) : alloc_(std::forward<A>(alloc)) {}
+
+    fiber& take() {
+        boost::context::stack_context stack = alloc_.allocate();
+        auto const top = reinterpret_cast<std::uintptr_t>(stack.sp);
+        auto const where = (top - sizeof(record)) & ~std::uintptr_t(alignof(record) - 1);
+        auto* const r = new (reinterpret_cast<void*>(where)) record{std::move(alloc_), {}};
+        return *make_fiber(stack, &release, &r->memory);
+    }
+    template <class Core> void arrange_return(Core&) noexcept {}
+
+private:
+    struct record {
+        StackAllocator alloc;
+        alignas(64) unsigned char memory[sizeof(fiber)];
+    };
+
+    static void release(fiber& f) noexcept {
+        auto* const r = reinterpret_cast<record*>(reinterpret_cast<unsigned char*>(&f) - offsetof(record, memory));
+        boost::context::stack_context stack = f.stack;
+        f.~fiber();
+        StackAllocator alloc = std::move(r->alloc);
+        r->~record();
+        alloc.deallocate(stack);
+    }
+
+    StackAllocator alloc_;
+};
+
+/// The stack of a `basic_portal`: taken at its first run, kept between runs.
+class kept_stack {
+public:
+    kept_stack() = default;
+    template <class StackAllocator>
+    explicit kept_stack(allocated_stack<StackAllocator> source)
+        : source_([source = std::make_shared<allocated_stack<StackAllocator>>(std::move(source))]() -> fiber& {
+              return source->take();
+          }) {}
+    kept_stack(kept_stack const&) = delete;
+    ~kept_stack() {
+        if (fiber_)
+            return_fiber(this_thread(), *fiber_);
+    }
+
+    fiber& take() {
+        if (!fiber_)
+            fiber_ = source_ ? &source_() : &borrow_fiber(this_thread());
+        return *fiber_;
+    }
+    bool busy = false; ///< a function runs, or waits, on it. Written where it starts and where it ends.
+
+private:
+    fiber* fiber_ = nullptr;
+    std::function<fiber&()> source_; ///< empty: the library's pool
+};
+
+class borrowed_stack {
+public:
+    explicit borrowed_stack(std::shared_ptr<kept_stack> stack) noexcept : stack_(std::move(stack)) {}
+    borrowed_stack(borrowed_stack&&) noexcept = default;
+    ~borrowed_stack() {
+        if (taken_)
+            stack_->busy = false;
+    }
+
+    /// Marks the portal as running, for as long as this object lives. @throws portal_busy
+    void occupy() {
+        if (stack_->busy)
+            throw_portal_busy();
+        taken_ = stack_->busy = true;
+    }
+    fiber& take() { return stack_->take(); }
+    template <class Core> void arrange_return(Core& core) noexcept {
+        core.on_end([](fiber& f, void*) noexcept { f.state.store(fiber::parked, std::memory_order_relaxed); }, nullptr);
+    }
+
+private:
+    std::shared_ptr<kept_stack> stack_;
+    bool taken_ = false;
+};
+
+// ---- the coroutine ---------------------------------------------------------------------------------------------------
+
+/// Chooses `portal_promise` for a coroutine that returns an `awaitable`.
+struct portal_body {};
+
+/// The frame that Asio sees is a member of the promise, and the coroutine behind it is ours: its awaits are not limited to
+/// what Asio's own promise allows.
+template <class R, class Executor> class portal_promise {
+public:
+    using frame = frame_of<R, Executor>;
+
+    asio::awaitable<R, Executor> get_return_object() noexcept {
+        frame_access<Executor>::coroutine(frame_) = std::coroutine_handle<portal_promise>::from_promise(*this);
+        return private_access::make_awaitable(&frame_);
+    }
+    std::suspend_always initial_suspend() const noexcept { return {}; }
+    auto final_suspend() noexcept { return frame_.final_suspend(); }
+    void return_void() const noexcept {} // the result is stored in the frame by the function's call
+    void unhandled_exception() noexcept { frame_.unhandled_exception(); }
+
+#if !defined(ASIO_DISABLE_AWAITABLE_FRAME_RECYCLING) && !defined(BOOST_ASIO_DISABLE_AWAITABLE_FRAME_RECYCLING)
+    void* operator new(std::size_t size) { return frame_base<Executor>::operator new(size); }
+    void operator delete(void* p, std::size_t size) { frame_base<Executor>::operator delete(p, size); }
+#endif
+
+    frame& asio_frame() noexcept { return frame_; }
+    portal_core<Executor>& core() noexcept { return core_; }
+
+private:
+    frame frame_;
+    portal_core<Executor> core_; // destroyed before the frame
+};
+
+template <class Promise> struct promise_of_this {
+    Promise* promise = nullptr;
+    bool await_ready() const noexcept { return false; }
+    bool await_suspend(std::coroutine_handle<Promise> h) noexcept {
+        promise = &h.promise();
+        return false;
+    }
+    Promise& await_resume() const noexcept { return *promise; }
+};
+
+/// A call whose result goes into a frame of the task.
+template <class R, class Executor, class F, class... Args> struct call_into_frame {
+    frame_of<R, Executor>& frame;
+    portal_core<Executor>& core;
+    F& f;
+    std::tuple<Args&...> args;
+
+    /// `f` and `args` are used once, so they are passed on as rvalues, as `std::thread` does.
+    void call() noexcept {
+        try {
+            if constexpr (std::is_void_v<R>) {
+                std::apply([this](Args&... a) { std::invoke(std::move(f), std::move(a)...); }, args);
+                frame.return_void();
+            } else {
+                frame.return_value(
+                    std::apply([this](Args&... a) -> decltype(auto) { return std::invoke(std::move(f), std::move(a)...); },
+                               args));
+            }
+        } catch (...) {
+            frame.unhandled_exception();
+        }
+    }
+
+    /// The fiber's job.
+    static void run(void* self) noexcept {
+        auto& c = *static_cast<call_into_frame*>(self);
+        c.call();
+        c.core.finish();
+    }
+};
+
+/// Unwinds the fiber before the coroutine's other variables, the function's own among them, are destroyed.
+template <class Executor> struct unwound_first {
+    portal_core<Executor>& core;
+    ~unwound_first() { core.abandon(); }
+};
+
+} // namespace GREENBACK_BACKEND_NAMESPACE
+} // namespace greenback::detail
+
+template <class R, class Executor, class... Args>
+struct std::coroutine_traits<GREENBACK_ASIO_ROOT::awaitable<R, Executor>, greenback::detail::portal_body, Args...> {
+    using promise_type = greenback::detail::portal_promise<R, Executor>;
+};
+
+namespace greenback::detail {
+inline namespace GREENBACK_BACKEND_NAMESPACE {
+
+template <class R, class Executor, class Stack, class F, class... Args>
+asio::awaitable<R, Executor> portal_coroutine(portal_body, Stack stack, F f, Args... args) {
+    using promise = portal_promise<R, Executor>;
+    promise& self = co_await promise_of_this<promise>();
+    if constexpr (requires { stack.occupy(); })
+        stack.occupy();
+    call_into_frame<R, Executor, F, Args...> job{self.asio_frame(), self.core(), f, {args...}};
+    if (portal_core<Executor>::in_force(self.asio_frame())) {
+        job.call(); // on the fiber that runs this frame
+    } else {
+        portal_core<Executor>& core = self.core();
+        fiber& taken = stack.take();
+        stack.arrange_return(core);
+        core.start(taken, &job.run, &job, self.asio_frame(), std::coroutine_handle<promise>::from_promise(self));
+        core.own_frame(self.asio_frame());
+        unwound_first<Executor> guard{core};
+        while (!core.done())
+            co_await core.run();
+    }
+}
+
+template <class R, class Executor, class Stack, class F, class... Args>
+asio::awaitable<R, Executor> run_on_portal(portal_body tag, Stack stack, F&& f, Args&&... args) {
+    return portal_coroutine<R, Executor, Stack, std::decay_t<F>, std::decay_t<Args>...>(
+        tag, std::move(stack), std::forward<F>(f), std::forward<Args>(args)...);
+}
+
+} // namespace GREENBACK_BACKEND_NAMESPACE
+} // namespace greenback::detail

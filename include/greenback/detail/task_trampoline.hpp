@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+// The coroutine that gives frames of a task, which are not our own, a portal.
+#pragma once
+
+#include <greenback/detail/portal_run.hpp>
+
+#include <coroutine>
+#include <exception>
+#include <utility>
+
+namespace greenback::detail {
+inline namespace GREENBACK_BACKEND_NAMESPACE {
+
+/// A trampoline for a portal that pumps frames `first` and above, down to a given base. Its handle is put into `first`;
+/// Asio resumes it where it would have resumed `first`.
+///
+/// It belongs to the frames whose handle leads to it: destroyed through one of them, it unwinds the fiber and destroys that
+/// frame's own coroutine. When the pump has reached the base it destroys itself.
+template <class Executor> class task_trampoline {
+public:
+    class promise_type;
+    using handle = std::coroutine_handle<promise_type>;
+    using frame = frame_base<Executor>;
+    using frames = frame_access<Executor>;
+    using core = portal_core<Executor>;
+
+    enum class extent {
+        call, ///< until `first` is popped
+        task, ///< until the task's entry frame is on top
+    };
+
+    /// Put a trampoline into `first`, a suspended frame. @param f the fiber, or null: taken when `first` starts
+    static void lead(frame& first, extent e, fiber* f) { run(first, e, f); }
+
+private:
+    /// Its first step is the one of `first`, on the stack of whoever pumps the task.
+    static task_trampoline run(frame& first, extent e, fiber* f) {
+        promise_type& self = co_await promise_of_this<promise_type>();
+        if (core* const outer = core::in_force(first); outer && e == extent::call)
+            co_await instead_of_this{outer}; // its fiber resumes `first` right now: so be it
+        self.put_back();
+        if (!f) {
+            try {
+                f = &borrow_fiber(this_thread());
+            } catch (...) {
+                first.unhandled_exception(); // as if the coroutine had thrown it at once
+            }
+            if (!f) {
+                first.pop_frame();
+                co_return;
+            }
+        }
+        frame* const base =
+            e == extent::call ? frames::caller(first) : static_cast<frame*>(frames::attached_thread(first)->entry_point());
+        job work{self.core_, base};
+        self.core_.start(*f, &job::run, &work, first, handle::from_promise(self));
+        self.core_.ends_by_itself();
+        while (!self.core_.done())
+            co_await self.core_.run();
+    }
+
+    struct job {
+        core& portal;
+        frame* base;
+        static void run(void* self) noexcept {
+            job& j = *static_cast<job*>(self);
+            j.portal.pump(j.base);
+            j.portal.finish();
+        }
+    };
+
+    /// Destroy the trampoline and resume the frame's own coroutine in its place.
+    struct instead_of_this {
+        core* outer;
+        bool await_ready() const noexcept { return false; }
+        void await_suspend(handle h) const {
+            promise_type& self = h.promise();
+            std::coroutine_handle<> const next = self.own_;
+            outer->replace_handle(*self.first_, h, next);
+            self.leave();
+            h.destroy();
+            next.resume();
+        }
+        void await_resume() const noexcept {}
+    };
+};
+
+template <class Executor> class task_trampoline<Executor>::promise_type {
+public:
+    promise_type(frame& first, extent, fiber* f) noexcept : first_(&first), fiber_(f) {}
+
+    task_trampoline get_return_object() noexcept {
+        own_ = std::exchange(frames::coroutine(*first_), handle::from_promise(*this));
+        return {};
+    }
+    std::suspend_always initial_suspend() const noexcept { return {}; }
+    std::suspend_never final_suspend() const noexcept { return {}; } // it destroys itself
+    void return_void() noexcept { leave(); }
+    [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
+
+    ~promise_type() {
+        if (!first_)
+            return;
+        frame* destroyed = first_;
+        if (core_.started()) {
+            destroyed = core_.destroyed_first();
+            core_.abandon();
+        } else {
+            put_back();
+            if (fiber_)
+                return_fiber(this_thread(), *fiber_);
+        }
+        frames::coroutine(*destroyed).destroy();
+    }
+
+private:
+    friend class task_trampoline;
+
+    void put_back() noexcept {
+        if (own_)
+            frames::coroutine(*first_) = std::exchange(own_, nullptr);
+    }
+    /// The frames no longer lead here.
+    void leave() noexcept { first_ = nullptr; }
+
+    frame* first_;                ///< null once there is nothing left to destroy
+    fiber* fiber_;                ///< taken beforehand, if it was
+    std::coroutine_handle<> own_; ///< the handle of `first_`, until it starts
+    portal_core<Executor> core_;
+};
+
+/// Awaited by nobody but the frame it gives a portal to.
+template <class Executor> asio::awaitable<void, Executor> ensure_portal_coroutine(portal_body) {
+    using promise = portal_promise<void, Executor>;
+    using trampoline = task_trampoline<Executor>;
+    promise& own = co_await promise_of_this<promise>();
+    frame_base<Executor>& self = own.asio_frame();
+    if (!portal_core<Executor>::in_force(self)) {
+        frame_base<Executor>* const caller = frame_access<Executor>::caller(self);
+        // Awaited by the entry frame itself, it would serve nobody: nothing else of this task will run.
+        if (caller != frame_access<Executor>::attached_thread(self)->entry_point()) {
+            fiber& f = borrow_fiber(this_thread());
+            try {
+                trampoline::lead(*caller, trampoline::extent::task, &f);
+            } catch (...) {
+                return_fiber(this_thread(), f);
+                throw;
+            }
+        }
+    }
+}
+
+/// `f(args...)`, called when it is awaited.
+template <class F, class... Args>
+std::invoke_result_t<F, Args...> call_asynchronously(F f, Args... args) {
+    co_return co_await std::invoke(std::move(f), std::move(args)...);
+}
+
+template <class A> inline constexpr bool is_awaitable = false;
+template <class T, class Executor> inline constexpr bool is_awaitable<asio::awaitable<T, Executor>> = true;
+
+template <class F, class... Args>
+using awaitable_result = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
+
+} // namespace GREENBACK_BACKEND_NAMESPACE
+} // namespace greenback::detail

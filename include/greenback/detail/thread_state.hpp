@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// What the library keeps per thread: the portal whose fiber runs here, and a few fibers ready for use.
+#pragma once
+
+#include <greenback/detail/exception_state.hpp>
+#include <greenback/detail/fiber.hpp>
+
+namespace greenback::detail {
+
+struct thread_state {
+    /// The portal whose fiber this thread is on; null off every fiber. Written by `portal_base::enter` alone.
+    portal_base* current = nullptr;
+    /// This thread's `__cxa_get_globals()`, fetched once: the address of a thread's state never changes.
+    exception_state* exceptions = nullptr;
+    /// Parked fibers of the default size, last in first out, and their number. This thread's alone.
+    fiber* parked = nullptr;
+    unsigned parked_count = 0;
+    /// How many may be kept: 0 until the slow path has arranged that they are given back when the thread ends.
+    unsigned parked_limit = 0;
+};
+
+/// This thread's state. The function is opaque to the compiler: a fiber may continue on another thread, and an address
+/// of a thread-local that was computed before a switch would belong to the wrong one. Ask again after every switch.
+thread_state& this_thread() noexcept;
+
+/// A parked fiber on a stack of the default size. @throws std::bad_alloc
+fiber& borrow_fiber_slowly(thread_state& thread);
+void return_fiber_slowly(thread_state& thread, fiber& f) noexcept;
+
+inline fiber& borrow_fiber(thread_state& thread) {
+    fiber* f = thread.parked;
+    if (!f) [[unlikely]]
+        return borrow_fiber_slowly(thread);
+    thread.parked = f->next;
+    --thread.parked_count;
+    return *f;
+}
+
+inline void return_fiber(thread_state& thread, fiber& f) noexcept {
+    f.state.store(fiber::parked, std::memory_order_relaxed);
+    if (f.release || thread.parked_count >= thread.parked_limit) [[unlikely]]
+        return return_fiber_slowly(thread, f);
+    f.next = thread.parked;
+    thread.parked = &f;
+    ++thread.parked_count;
+}
+
+} // namespace greenback::detail

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// What can go wrong, and what to write instead.
+#pragma once
+
+#include <source_location>
+#include <stdexcept>
+#include <typeinfo>
+
+namespace greenback {
+
+/// `await_` was called where no portal is in force. The text says why there is none and what to write instead.
+/// Thrown even if the awaited thing is ready, so that a missing portal shows at the first call and not under load.
+struct no_portal : std::logic_error {
+    using std::logic_error::logic_error;
+};
+
+/// An `awaitable<T, E>` was awaited in a task whose executor type is another one. The text names both.
+struct executor_mismatch : std::logic_error {
+    using std::logic_error::logic_error;
+};
+
+/// `await_` was called inside a `no_await_scope`. The text names the scope and the call.
+struct await_forbidden : std::logic_error {
+    using std::logic_error::logic_error;
+};
+
+/// `p.run` was awaited while `p` is running.
+struct portal_busy : std::logic_error {
+    using std::logic_error::logic_error;
+};
+
+/// Thrown out of `await_` when the task is destroyed while it waits there, so that the destructors of the synchronous
+/// code run. Not a `std::exception`: code that handles errors should not take it for one. If it is swallowed, the next
+/// `await_` throws it again; there is no way to go on awaiting in a task that is being destroyed.
+class abandoned {
+public:
+    const char* what() const noexcept { return "greenback: the task is being destroyed"; }
+};
+
+namespace detail {
+
+enum class no_portal_because {
+    not_in_loop,   ///< no event loop runs on this thread: not in any task
+    not_in_portal, ///< an event loop runs, but no portal's fiber
+    initiating,    ///< inside the initiation of an operation the portal waits for
+    runs_inline,   ///< other code, run inline on the fiber by dispatch, poll, co_spawn
+};
+
+[[noreturn]] void throw_no_portal(std::source_location const& where, no_portal_because why);
+[[noreturn]] void throw_executor_mismatch(std::source_location const& where, std::type_info const& awaitable,
+                                          std::type_info const& task);
+[[noreturn]] void throw_portal_busy();
+[[noreturn]] void throw_abandoned();
+
+} // namespace detail
+} // namespace greenback

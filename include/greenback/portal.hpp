@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// 4. A portal: run a synchronous function in a task so that it can await.
+#pragma once
+
+#include <greenback/detail/portal_run.hpp>
+
+#include <concepts>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace greenback {
+inline namespace GREENBACK_BACKEND_NAMESPACE {
+
+/// May `await_` be called right here, right now? False outside of a portal, in code that others run inline on its stack as
+/// far as that can be told, and while the task is being destroyed (so a destructor can ask first).
+///
+/// Thread safety: answers for the calling code. Cost: a few loads.
+inline bool has_portal() noexcept {
+    detail::portal_base* const p = detail::this_thread().current;
+    return p && p->backend() == GREENBACK_BACKEND && p->serving();
+}
+
+/// Run the synchronous function `f(args...)` in the calling task; it, and whatever it calls, may `await_`.
+///
+/// Where this very task already has a portal in force, `f` is simply called.
+///
+/// `f` and `args` are decay-copied now, as by `std::thread` (`std::ref` for references), and called when the result is
+/// awaited. The result type is the decayed result of the call; it need not be default-constructible.
+///
+/// @pre awaited in a task whose executor type is `Executor`.
+/// @returns an awaitable of the function's result.
+/// @throws, from `co_await`, what `f` throws, as it is · `std::bad_alloc` if there is no stack to be had.
+///
+/// Cancellation: reaches what `f` awaits, as in a coroutine in its place. Nothing is checked before `f` runs.
+/// Thread safety: `f` may go on on any thread that runs the task's executor; never on two at once.
+/// Cost: one coroutine frame and two stack switches; the stack comes from the thread's cache when `f` starts.
+/// Destroyed while `f` waits, its `await_` throws `abandoned` and the stack is unwound before this coroutine is gone.
+/// Example: `Document d = co_await greenback::with_portal_run_sync(parse_document, std::move(socket));`
+template <class Executor = asio::any_io_executor, class F, class... Args>
+    requires(!std::same_as<std::decay_t<F>, std::allocator_arg_t>)
+auto with_portal_run_sync(F&& f, Args&&... args)
+    -> asio::awaitable<detail::call_result<F, Args...>, Executor> {
+    return detail::run_on_portal<detail::call_result<F, Args...>, Executor>(
+        detail::portal_body(), detail::cached_stack(), std::forward<F>(f), std::forward<Args>(args)...);
+}
+
+/// The same on a stack from `alloc`, a stack allocator in the sense of Boost.Context. The stack is taken when the result is
+/// awaited and given back when `f` has returned. Where a portal is in force already, its stack is used instead.
+/// Example: `co_await greenback::with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(8 << 20), compile, text);`
+template <class Executor = asio::any_io_executor, class StackAllocator, class F, class... Args>
+auto with_portal_run_sync(std::allocator_arg_t, StackAllocator&& alloc, F&& f, Args&&... args)
+    -> asio::awaitable<detail::call_result<F, Args...>, Executor> {
+    return detail::run_on_portal<detail::call_result<F, Args...>, Executor>(
+        detail::portal_body(), detail::allocated_stack<std::decay_t<StackAllocator>>(std::forward<StackAllocator>(alloc)),
+        std::forward<F>(f), std::forward<Args>(args)...);
+}
+
+/// A portal to be used again and again: it owns one stack, from its first run to its end.
+///
+/// For a task that calls into synchronous code many times, or wants that code on a stack of its own choosing.
+/// Movable. May be destroyed while it runs; the stack then lives until the function has returned.
+///
+/// Example: `greenback::portal p;  for (auto& row : rows) co_await p.run(store, row);`
+template <class Executor = asio::any_io_executor> class basic_portal {
+public:
+    /// On a stack of the default size from the library's pool.
+    basic_portal() : stack_(std::make_shared<detail::kept_stack>()) {}
+
+    /// On a stack from `alloc`, a stack allocator in the sense of Boost.Context.
+    template <class StackAllocator>
+    basic_portal(std::allocator_arg_t, StackAllocator&& alloc)
+        : stack_(std::make_shared<detail::kept_stack>(
+              detail::allocated_stack<std::decay_t<StackAllocator>>(std::forward<StackAllocator>(alloc)))) {}
+
+    /// Run `f(args...)` on this portal's stack; otherwise as `with_portal_run_sync`.
+    /// @throws, from `co_await`, `portal_busy` if the portal is running a function at that moment.
+    /// Cost: as `with_portal_run_sync`.
+    template <class F, class... Args>
+    auto run(F&& f, Args&&... args) -> asio::awaitable<detail::call_result<F, Args...>, Executor> {
+        return detail::run_on_portal<detail::call_result<F, Args...>, Executor>(
+            detail::portal_body(), detail::borrowed_stack(stack_), std::forward<F>(f), std::forward<Args>(args)...);
+    }
+
+private:
+    std::shared_ptr<detail::kept_stack> stack_;
+};
+
+using portal = basic_portal<>;
+
+} // namespace GREENBACK_BACKEND_NAMESPACE
+} // namespace greenback

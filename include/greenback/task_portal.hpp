@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// 7. Portals for coroutines themselves, so that a coroutine's own body may call synchronous code that awaits.
+#pragma once
+
+#include <greenback/detail/task_trampoline.hpp>
+#include <greenback/portal.hpp>
+
+namespace greenback {
+inline namespace GREENBACK_BACKEND_NAMESPACE {
+
+/// Give the current task a portal, until it ends: in the coroutine that awaits this, in its callers and in whatever they
+/// await from now on, `has_portal()` is true. Write it once in each task whose coroutines call synchronous code that awaits.
+///
+/// Where a portal is in force already, nothing happens: under `with_portal_run` or `with_portal_run_sync` it is theirs, and
+/// ends with them.
+///
+/// @pre awaited in a task whose executor type is `Executor`.
+/// @throws, from `co_await`, `std::bad_alloc` if there is no stack to be had; the task is then as it was.
+///
+/// Cancellation, executor, order of events: nothing changes; it does not suspend.
+/// Thread safety: concerns the current task alone. Tasks it spawns are tasks of their own.
+/// Cost: a stack for the rest of the task, and two switches each time the task suspends.
+/// Example: `asio::awaitable<void> session(tcp::socket s) { co_await greenback::ensure_portal(); legacy_main(s); }`
+template <class Executor = asio::any_io_executor> asio::awaitable<void, Executor> ensure_portal() {
+    return detail::ensure_portal_coroutine<Executor>(detail::portal_body());
+}
+
+/// Give a portal to a coroutine that has not been started. It lasts until that coroutine has ended, or is destroyed.
+///
+/// @pre `task` is valid and not started. It is consumed: await, or spawn, what is returned.
+/// @returns the same coroutine.
+/// Cancellation, executor, order of events: nothing changes. Thread safety: as `ensure_portal`.
+/// Cost: a small allocation now; the stack is taken when the coroutine starts.
+/// Example: `asio::co_spawn(executor, greenback::bestow_portal(session(std::move(socket))), asio::detached);`
+template <class T, class Executor> asio::awaitable<T, Executor> bestow_portal(asio::awaitable<T, Executor> task) {
+    using trampoline = detail::task_trampoline<Executor>;
+    trampoline::lead(*detail::private_access::frame(task), trampoline::extent::call, nullptr);
+    return task;
+}
+
+/// Call `f(args...)`, which returns an `asio::awaitable`, and await it with a portal in force; afterwards `has_portal()`
+/// is what it was before. `f` and `args` are decay-copied now and used when the result is awaited.
+///
+/// @returns an awaitable of what `f`'s awaitable returns. @throws, from `co_await`, what `f` throws.
+/// Cancellation, executor, order of events: nothing changes. Thread safety: as `ensure_portal`.
+/// Cost: one coroutine frame besides `bestow_portal`'s. With a portal in force already: the frame alone.
+/// Example: `co_await greenback::with_portal_run(session, std::move(socket));`
+template <class F, class... Args>
+auto with_portal_run(F&& f, Args&&... args) -> detail::awaitable_result<F, Args...> {
+    static_assert(detail::is_awaitable<detail::awaitable_result<F, Args...>>,
+                  "with_portal_run takes a function that returns asio::awaitable; for a synchronous function write "
+                  "with_portal_run_sync");
+    return bestow_portal(detail::call_asynchronously<std::decay_t<F>, std::decay_t<Args>...>(
+        std::forward<F>(f), std::forward<Args>(args)...));
+}
+
+} // namespace GREENBACK_BACKEND_NAMESPACE
+} // namespace greenback

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+// 6. The completion token: start an operation, and return its result to synchronous code.
+#pragma once
+
+#include <greenback/detail/asio_portal.hpp>
+
+#include <exception>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace greenback {
+inline namespace GREENBACK_BACKEND_NAMESPACE {
+
+/// The completion token that makes an initiating function return the operation's result, as a blocking function would:
+/// `std::size_t n = socket.async_read_some(buffer, greenback::use_portal)`.
+///
+/// @pre as for `await_`.
+/// @returns, from the initiating function, `void`, the value or a tuple of the values that follow the operation's
+///     `error_code` or `exception_ptr`.
+/// @throws the operation's error (`error_code` as `system_error`) · what its initiation throws · `no_portal` ·
+///     `await_forbidden` · `abandoned`
+///
+/// Cancellation: the operation gets the task's cancellation slot; a task already cancelled throws instead of starting it.
+/// Thread safety: as for `await_`.
+/// Cost: two stack switches, the operation itself, and no coroutine frame: the cheapest way to await an operation.
+/// Composes with `as_tuple(use_portal)`, `redirect_error(use_portal, ec)`, `bind_executor`, `bind_cancellation_slot`.
+/// Example: `asio::steady_timer(executor, 1s).async_wait(greenback::use_portal);`
+struct use_portal_t {
+    constexpr use_portal_t() noexcept = default;
+
+    /// An executor that makes `use_portal` the default token of the I/O objects on it.
+    template <class InnerExecutor> struct executor_with_default : InnerExecutor {
+        using default_completion_token_type = use_portal_t;
+
+        executor_with_default(InnerExecutor const& ex) noexcept : InnerExecutor(ex) {}
+
+        /// From another executor that `InnerExecutor` can be made of. Whether it is this very type is asked first:
+        /// otherwise the answer would depend on itself.
+        template <class Other>
+            requires(!std::is_same_v<Other, executor_with_default> && !std::is_base_of_v<InnerExecutor, Other> &&
+                     std::is_convertible_v<Other const&, InnerExecutor>)
+        executor_with_default(Other const& ex) noexcept : InnerExecutor(ex) {}
+    };
+
+    /// `T`, an I/O object, with `use_portal` as its default token.
+    template <class T>
+    using as_default_on_t =
+        typename T::template rebind_executor<executor_with_default<typename T::executor_type>>::other;
+
+    /// The same for an object.
+    template <class T> static as_default_on_t<std::decay_t<T>> as_default_on(T&& object) {
+        return as_default_on_t<std::decay_t<T>>(std::forward<T>(object));
+    }
+};
+
+inline constexpr use_portal_t use_portal{};
+
+} // namespace GREENBACK_BACKEND_NAMESPACE
+} // namespace greenback
+
+namespace greenback::detail {
+inline namespace GREENBACK_BACKEND_NAMESPACE {
+
+/// The values of an operation's result, on the waiting fiber's stack: from the handler's arguments to a returned value or an exception.
+template <class... Ts> class operation_values {
+public:
+    using type = std::tuple<Ts...>;
+    template <class... Us> void set(Us&&... us) { value_.emplace(std::forward<Us>(us)...); }
+    type get() { return std::move(*value_); }
+
+private:
+    std::optional<type> value_;
+};
+
+template <> class operation_values<> {
+public:
+    using type = void;
+    void set() noexcept {}
+    void get() noexcept {}
+};
+
+template <class T> class operation_values<T> {
+public:
+    using type = T;
+    template <class U> void set(U&& u) { value_.emplace(std::forward<U>(u)); }
+    type get() { return std::move(*value_); }
+
+private:
+    std::optional<T> value_;
+};
+
+/// An operation's result: its values, and before them its error, if it has one.
+template <class... Ts> class operation_result : public operation_values<Ts...> {};
+
+template <class... Ts> class operation_result<error_code, Ts...> : public operation_values<Ts...> {
+public:
+    template <class... Us> void set(error_code const& ec, Us&&... us) {
+        error_ = ec;
+        operation_values<Ts...>::set(std::forward<Us>(us)...);
+    }
+    auto get() {
+        if (error_) [[unlikely]]
+            throw system_error(error_);
+        return operation_values<Ts...>::get();
+    }
+
+private:
+    error_code error_;
+};
+
+template <class... Ts> class operation_result<std::exception_ptr, Ts...> : public operation_values<Ts...> {
+public:
+    template <class... Us> void set(std::exception_ptr e, Us&&... us) {
+        error_ = std::move(e);
+        operation_values<Ts...>::set(std::forward<Us>(us)...);
+    }
+    auto get() {
+        if (error_) [[unlikely]]
+            std::rethrow_exception(std::exchange(error_, nullptr));
+        return operation_values<Ts...>::get();
+    }
+
+private:
+    std::exception_ptr error_;
+};
+
+/// The completion handler. It owns the task from the initiation on: called, it continues the task; destroyed uncalled, it
+/// lets the task be destroyed. Without an associated executor it completes on the operation's own.
+template <class Result> class operation_handler {
+public:
+    using cancellation_slot_type = asio::cancellation_slot;
+
+    operation_handler(asio_portal& portal, Result& result) noexcept : portal_(&portal), result_(&result) {}
+    operation_handler(operation_handler&& other) noexcept
+        : portal_(std::exchange(other.portal_, nullptr)), result_(other.result_) {}
+    operation_handler& operator=(operation_handler&&) = delete;
+    ~operation_handler() {
+        if (portal_)
+            portal_->drop_parked();
+    }
+
+    cancellation_slot_type get_cancellation_slot() const noexcept { return portal_->state().slot(); }
+
+    template <class... Args> void operator()(Args&&... args) {
+        result_->set(std::forward<Args>(args)...);
+        std::exchange(portal_, nullptr)->resume_parked();
+    }
+
+    /// Whether the initiation has not moved this handler away.
+    bool still_here() const noexcept { return portal_ != nullptr; }
+    void release() noexcept { portal_ = nullptr; }
+
+protected:
+    asio_portal* portal_; ///< null once called or moved from
+    Result* result_;
+};
+
+/// The same, completing on the task's executor.
+template <class Result> class operation_handler_on_task : public operation_handler<Result> {
+public:
+    using executor_type = asio::any_io_executor;
+    using operation_handler<Result>::operation_handler;
+    executor_type get_executor() const noexcept { return this->portal_->executor(); }
+};
+
+/// Does the operation complete on the task's executor anyway? Then its handler needs none, which saves the operation the
+/// work of tracking and dispatching through a second, type-erased one.
+template <class Initiation> bool completes_on_task(Initiation const& initiation, asio_portal& portal) noexcept {
+    if constexpr (requires { initiation.get_executor(); }) {
+        return portal.runs_on(initiation.get_executor());
+    } else {
+        return false;
+    }
+}
+
+/// One operation, from its initiation to its result; lives on the fiber's stack.
+template <class Result, class Initiation, class... Args> class operation {
+public:
+    operation(asio_portal& portal, Initiation& initiation, Args&... args) noexcept
+        : portal_(portal), initiation_(initiation), args_(args...) {}
+
+    typename Result::type run() {
+        portal_.check_cancelled();
+        bool const plain = completes_on_task(initiation_, portal_);
+        portal_.wait_parked({plain ? &initiate<operation_handler<Result>> : &initiate<operation_handler_on_task<Result>>,
+                             this});
+        if (not_started_) [[unlikely]]
+            std::rethrow_exception(std::exchange(not_started_, nullptr));
+        return result_.get();
+    }
+
+private:
+    /// Runs on the resumer's stack, the fiber being out. Once the initiation has the handler, the operation may be over at
+    /// any moment and this object with it. @returns whether the fiber is to go on at once
+    template <class Handler> static bool initiate(void* self) {
+        auto& op = *static_cast<operation*>(self);
+        Handler handler(op.portal_, op.result_);
+        try {
+            std::apply([&](Args&... args) { std::move(op.initiation_)(std::move(handler), std::move(args)...); }, op.args_);
+        } catch (...) {
+            if (!handler.still_here())
+                throw; // started or lost, nobody can tell: as Asio does, let it leave the event loop
+            handler.release();
+            op.not_started_ = std::current_exception();
+            return true;
+        }
+        return false; // a handler that was neither kept nor called ends the task by its destructor
+    }
+
+    asio_portal& portal_;
+    Initiation& initiation_;
+    std::tuple<Args&...> args_;
+    Result result_;
+    std::exception_ptr not_started_;
+};
+
+} // namespace GREENBACK_BACKEND_NAMESPACE
+} // namespace greenback::detail
+
+/// Asio's customisation point for completion tokens.
+template <class R, class... Args>
+class GREENBACK_ASIO_ROOT::async_result<greenback::use_portal_t, R(Args...)> {
+    using result = greenback::detail::operation_result<std::decay_t<Args>...>;
+
+public:
+    using return_type = typename result::type;
+
+    template <class Initiation, class... InitArgs>
+    static return_type initiate(Initiation initiation, greenback::use_portal_t, InitArgs... args) {
+        greenback::detail::asio_portal& portal =
+            greenback::detail::portal_in_force(greenback::detail::this_thread(), std::source_location());
+        return greenback::detail::operation<result, Initiation, InitArgs...>(portal, initiation, args...).run();
+    }
+};

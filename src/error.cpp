@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// The texts: each says what happened, and what to write instead.
+
+#include <greenback/error.hpp>
+
+#include <cstdlib>
+#include <cxxabi.h>
+#include <memory>
+#include <string>
+
+namespace greenback::detail {
+namespace {
+
+std::string place(std::source_location const& where) {
+    std::string text = where.file_name();
+    if (text.empty())
+        return text;
+    text += ':' + std::to_string(where.line()) + ": ";
+    return text;
+}
+
+std::string readable(std::type_info const& type) {
+    int status = 0;
+    std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free);
+    return status == 0 && name ? name.get() : type.name();
+}
+
+const char* reason(no_portal_because why) {
+    switch (why) {
+    case no_portal_because::not_in_loop:
+        return "greenback::await_ was called outside of any Asio task: no event loop runs on this thread. "
+               "Start a task and call the function through a portal: "
+               "co_spawn(executor, greenback::with_portal_run_sync(function, arguments...), token).";
+    case no_portal_because::not_in_portal:
+        return "greenback::await_ was called without a portal in this task. "
+               "Either call the synchronous function as co_await greenback::with_portal_run_sync(function, arguments...), "
+               "or write co_await greenback::ensure_portal() once in each task whose synchronous code awaits. "
+               "A task started with co_spawn, or as an operand of || or &&, has no portal of its parent's; "
+               "a completion handler has none either: spawn a task in it.";
+    case no_portal_because::initiating:
+        return "greenback::await_ was called by an operation's initiation while its task waits for that operation. "
+               "Await before the operation is started, or make the initiation asynchronous (a coroutine) instead.";
+    case no_portal_because::runs_inline:
+        return "greenback::await_ was called by other code that runs inline on a portal's stack: a handler run by a "
+               "nested run() or poll(), a function that dispatch() runs on a strand, or a task's first steps inside "
+               "co_spawn. Use asio::post instead of dispatch, leave the loop to the outermost run(), and give the "
+               "task a portal of its own with co_await greenback::ensure_portal().";
+    }
+    return "";
+}
+
+} // namespace
+
+void throw_no_portal(std::source_location const& where, no_portal_because why) {
+    throw no_portal(place(where) + reason(why));
+}
+
+void throw_executor_mismatch(std::source_location const& where, std::type_info const& awaitable,
+                             std::type_info const& task) {
+    throw executor_mismatch(place(where) + "greenback::await_ of an awaitable whose executor is " + readable(awaitable) +
+                            " in a task whose executor is " + readable(task) +
+                            ". Declare the awaitable with the task's executor type, or start it as a task of its own: "
+                            "await_(co_spawn(executor, std::move(awaitable), asio::deferred)).");
+}
+
+void throw_portal_busy() {
+    throw portal_busy("greenback::portal::run was awaited while this portal is still running a function. "
+                      "A portal has one stack: await the first run before the second, or use another portal, or "
+                      "with_portal_run_sync, which takes a stack of its own each time.");
+}
+
+void throw_abandoned() { throw abandoned(); }
+
+} // namespace greenback::detail
