@@ -6,6 +6,7 @@
 #include <greenback/detail/thread_state.hpp>
 #include <greenback/stack.hpp>
 
+#include <mutex>
 #include <new>
 
 namespace greenback::detail {
@@ -61,7 +62,41 @@ void allow_parking(thread_state& thread) {
         thread.parked_limit = parked_per_thread;
 }
 
+/// The fibers on other allocators' stacks: the pool knows nothing of those.
+struct fibers_elsewhere {
+    std::mutex mutex;
+    fiber* first = nullptr;
+
+    void add(fiber& f) noexcept {
+        std::scoped_lock lock(mutex);
+        f.next = first;
+        f.previous = nullptr;
+        if (first)
+            first->previous = &f;
+        first = &f;
+    }
+    void remove(fiber& f) noexcept {
+        std::scoped_lock lock(mutex);
+        (f.previous ? f.previous->next : first) = f.next;
+        if (f.next)
+            f.next->previous = f.previous;
+    }
+};
+
+/// Never destroyed: fibers may end after the program's other statics.
+fibers_elsewhere& elsewhere() noexcept {
+    alignas(fibers_elsewhere) static unsigned char memory[sizeof(fibers_elsewhere)];
+    static auto* const list = new (memory) fibers_elsewhere;
+    return *list;
+}
+
 } // namespace
+
+void for_each_fiber_elsewhere(void (*visit)(fiber&, void*), void* argument) noexcept {
+    std::scoped_lock lock(elsewhere().mutex);
+    for (fiber* f = elsewhere().first; f; f = f->next)
+        visit(*f, argument);
+}
 
 fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) noexcept, void* where) {
     auto* f = new (where) fiber;
@@ -70,6 +105,9 @@ fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) n
     const auto below = reinterpret_cast<std::uintptr_t>(where) & ~std::uintptr_t(63);
     const auto bottom = reinterpret_cast<std::uintptr_t>(f->stack_bottom());
     f->other = boost::context::detail::make_fcontext(reinterpret_cast<void*>(below), below - bottom, fiber_main);
+    if (release)
+        elsewhere().add(*f);
+    f->magic.store(fiber::magic_value, std::memory_order_release);
     return f;
 }
 
@@ -85,8 +123,11 @@ void destroy_fiber(fiber& f) noexcept {
         __tsan_destroy_fiber(f.tsan_fiber);
     f.tsan_fiber = nullptr;
 #endif
-    if (f.release)
+    f.magic.store(0, std::memory_order_release);
+    if (f.release) {
+        elsewhere().remove(f);
         return f.release(f);
+    }
     boost::context::stack_context stack = f.stack;
     f.~fiber();
     pooled_stack().deallocate(stack);
@@ -95,7 +136,7 @@ void destroy_fiber(fiber& f) noexcept {
 fiber& borrow_fiber_slowly(thread_state& thread) {
     allow_parking(thread);
     boost::context::stack_context stack = pooled_stack().allocate();
-    return *make_fiber(stack, nullptr, static_cast<char*>(stack.sp) - sizeof(fiber));
+    return *make_fiber(stack, nullptr, fiber_at(stack.sp));
 }
 
 void return_fiber_slowly(thread_state& thread, fiber& f) noexcept {

@@ -81,9 +81,16 @@ struct fiber {
     boost::context::detail::fcontext_t other = nullptr;
     void (*job)(void*) = nullptr;
     void* argument = nullptr;
-    fiber* next = nullptr; ///< in a cache
+    fiber* next = nullptr;     ///< in a cache, or among the fibers that are not on the pool's stacks
+    fiber* previous = nullptr; ///< among those only
     std::atomic<status> state{parked};
-    bool leaving = false; ///< set by `destroy`: the main loop ends instead of sleeping on
+    /// Says that this is a fiber's record: what lies at the top of a stack from the pool may be anything. Written last when
+    /// a fiber is made, first when it is destroyed.
+    std::atomic<std::uint64_t> magic{0};
+    static constexpr std::uint64_t magic_value = 0x67726e626b666272;
+    bool valid() const noexcept { return magic.load(std::memory_order_acquire) == magic_value; }
+
+    bool leaving = false; ///< set by `destroy_fiber`: the main loop ends instead of sleeping on
 
     /// The stack, and how it is given back. `release` is null for the library's own pool.
     boost::context::stack_context stack{};
@@ -102,9 +109,18 @@ struct fiber {
     }
 };
 
-/// Where `fiber_main` hands over for good under a sanitizer, and everything that is not on the path of an await.
+/// Make a fiber whose record lies at `where`, above its stack. `release` gives the stack back; null: to the pool.
 fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) noexcept, void* where);
 void destroy_fiber(fiber& f) noexcept;
+
+/// Where the record lies on a stack of the pool, if a fiber is on it.
+inline fiber* fiber_at(void* stack_top) noexcept {
+    auto const top = reinterpret_cast<std::uintptr_t>(stack_top);
+    return reinterpret_cast<fiber*>((top - sizeof(fiber)) & ~std::uintptr_t(63));
+}
+
+/// Every fiber on a stack that some other allocator made.
+void for_each_fiber_elsewhere(void (*visit)(fiber&, void*), void* argument) noexcept;
 
 /// Continue at `to`; returns, when somebody continues here, where that somebody stands.
 ///

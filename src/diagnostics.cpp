@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// Walks the records at the tops of all stacks.
+
+#include <greenback/detail/fiber.hpp>
+#include <greenback/detail/stack_pool.hpp>
+#include <greenback/diagnostics.hpp>
+
+namespace greenback {
+namespace {
+
+void count(detail::fiber const& f, portal_stats& stats) noexcept {
+    if (!f.valid())
+        return;
+    switch (f.state.load(std::memory_order_relaxed)) {
+    case detail::fiber::parked:
+        ++stats.stacks_cached;
+        break;
+    case detail::fiber::waiting:
+        ++stats.suspended;
+        [[fallthrough]];
+    case detail::fiber::running:
+        ++stats.live;
+        break;
+    }
+}
+
+} // namespace
+
+portal_stats stats() noexcept {
+    portal_stats result;
+    detail::for_each_stack([&result](detail::stack s, bool in_use) {
+        if (in_use)
+            count(*detail::fiber_at(s.top), result);
+        else
+            ++result.stacks_cached;
+    });
+    detail::for_each_fiber_elsewhere([](detail::fiber& f, void* r) { count(f, *static_cast<portal_stats*>(r)); }, &result);
+    return result;
+}
+
+} // namespace greenback
