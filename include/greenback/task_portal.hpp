@@ -3,6 +3,7 @@
 #pragma once
 
 #include <greenback/detail/task_trampoline.hpp>
+#include <greenback/detail/tree_executor.hpp>
 #include <greenback/portal.hpp>
 
 namespace greenback {
@@ -52,6 +53,27 @@ auto with_portal_run(F&& f, Args&&... args) -> detail::awaitable_result<F, Args.
                   "with_portal_run_sync");
     return bestow_portal(detail::call_asynchronously<std::decay_t<F>, std::decay_t<Args>...>(
         std::forward<F>(f), std::forward<Args>(args)...));
+}
+
+/// As `with_portal_run`, and every task spawned meanwhile on the task's executor gets a portal of its own, for its whole
+/// life; so do theirs: `co_spawn(co_await this_coro::executor, ...)`, and the operands of `||` and `&&`.
+///
+/// @pre the task's executor type is `asio::any_io_executor`.
+/// @returns an awaitable of what `f`'s awaitable returns. @throws, from `co_await`, what `f` throws.
+/// Executor: for the duration of `f`, `this_coro::executor` is another one in this task; it forwards to the task's own. The
+/// tasks spawned on it keep it for their lives.
+/// Cancellation, order of events: nothing changes. Thread safety: as `ensure_portal`.
+/// Cost: as `with_portal_run`; and each operation whose handler runs on the task's executor passes through one more.
+/// Example: `co_await greenback::with_portal_run_tree(serve_all, std::move(acceptor));`
+template <class F, class... Args>
+auto with_portal_run_tree(F&& f, Args&&... args) -> detail::awaitable_result<F, Args...> {
+    static_assert(detail::is_awaitable<detail::awaitable_result<F, Args...>>,
+                  "with_portal_run_tree takes a function that returns asio::awaitable");
+    static_assert(std::is_same_v<typename detail::awaitable_result<F, Args...>::executor_type, asio::any_io_executor>,
+                  "with_portal_run_tree gives the task another executor for a while, so the task's executor type must be "
+                  "able to hold it: asio::any_io_executor, the default of asio::awaitable");
+    return bestow_portal(detail::call_in_tree<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f),
+                                                                                      std::forward<Args>(args)...));
 }
 
 } // namespace GREENBACK_BACKEND_NAMESPACE

@@ -11,10 +11,13 @@
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/detail/bind_handler.hpp>
+#include <boost/asio/detail/executor_function.hpp>
 #include <boost/asio/detail/strand_executor_service.hpp>
 #include <boost/asio/detail/thread_context.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/execution_context.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -44,10 +47,13 @@ using boost::system::system_error;
 #include <asio/cancellation_state.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <asio/detail/bind_handler.hpp>
+#include <asio/detail/executor_function.hpp>
 #include <asio/detail/strand_executor_service.hpp>
 #include <asio/detail/thread_context.hpp>
 #include <asio/error.hpp>
 #include <asio/execution_context.hpp>
+#include <asio/io_context.hpp>
 #include <asio/post.hpp>
 #include <asio/system_error.hpp>
 #include <asio/this_coro.hpp>

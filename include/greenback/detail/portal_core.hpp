@@ -152,6 +152,7 @@ public:
     }
     frame& base_of(frame& f) noexcept { return *frames::caller(f); }
 
+    Executor& task_executor() noexcept { return private_access::executor(*entry_); }
     asio::any_io_executor executor() const override { return private_access::executor(*entry_); }
 
     // ---- the fiber side ------------------------------------------------------------------------------------------

@@ -40,9 +40,8 @@ inline void release_stack(stack s) noexcept { release_stacks(&s, 1); }
 
 /// Gives the memory of a stack back to the system, all but the `keep_top_bytes` at its top (rounded up to
 /// pages). The guard stays; what was given back reads as zeros and is committed again when touched.
-/// @pre nothing in the given part is in use: it lies below the stack pointer of whatever is suspended there,
-/// by more
-///     than the processor's red zone.
+/// @pre nothing in the given part is in use: it lies below the stack pointer of whatever is suspended there, by
+///     more than the processor's red zone.
 void discard_pages(stack s, std::size_t keep_top_bytes) noexcept;
 
 /// How deep the stack has ever been used since its pages were last discarded: the bytes from its top to the

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+// The executor of a tree of tasks: it gives each task that `co_spawn` starts on it a portal, and forwards the rest.
+//
+// `co_spawn` makes an entry frame E and dispatches its first step to the task's executor: that is where a new task can be
+// recognised. The handler arrives type-erased, in an `executor_function`; what it is tells the address of the function that
+// completes it, and the handler in it owns the task. E itself must not run on a fiber, and the frame that should does not
+// exist yet: so E gets a *gatekeeper* for a handle, a coroutine that resumes E once and puts a trampoline into the frame
+// that E has pushed by then.
+//
+//   name of asio::detail                      since   what for
+//   executor_function::impl_, impl, complete  1.22.1  which handler is it, and where
+//   awaitable_handler<Executor>               1.22.1  the handler of co_spawn's first step; before 1.27
+//   awaitable_async_op_handler<void(), ...>   1.27    the same, since
+//   binder0::handler_                         1.22.1  what `dispatch` wraps it in
+#pragma once
+
+#include <greenback/detail/task_trampoline.hpp>
+
+#include <concepts>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace greenback::detail {
+inline namespace GREENBACK_BACKEND_NAMESPACE {
+
+/// Private members by their address, as an explicit instantiation may name them.
+template <class Tag, auto Member> struct reveal {
+    friend constexpr auto revealed(Tag) { return Member; }
+};
+
+#if GREENBACK_ASIO_VERSION < 102700
+using first_step = asio::detail::binder0<asio::detail::awaitable_handler<asio::any_io_executor>>;
+#else
+using first_step = asio::detail::binder0<asio::detail::awaitable_async_op_handler<void(), asio::any_io_executor>>;
+#endif
+
+struct function_impl_tag {
+    friend constexpr auto revealed(function_impl_tag);
+};
+struct function_complete_tag {
+    friend constexpr auto revealed(function_complete_tag);
+};
+struct function_handler_tag {
+    friend constexpr auto revealed(function_handler_tag);
+};
+template struct reveal<function_impl_tag, &asio::detail::executor_function::impl_>;
+template struct reveal<function_complete_tag, &asio::detail::executor_function::complete<first_step, std::allocator<void>>>;
+template struct reveal<function_handler_tag,
+                       &asio::detail::executor_function::impl<first_step, std::allocator<void>>::function_>;
+
+template <class C, class M> C class_of_member(M C::*);
+
+/// @returns the entry frame of the task whose step `f` is, if it is a step that `co_spawn` itself awaits
+inline entry_frame<asio::any_io_executor>* spawned_task(asio::detail::executor_function& f) noexcept {
+    using frames = frame_access<asio::any_io_executor>;
+    using impl = decltype(class_of_member(revealed(function_handler_tag())));
+    auto* const base = f.*revealed(function_impl_tag());
+    if (!base || base->complete_ != revealed(function_complete_tag()))
+        return nullptr;
+    task_thread<asio::any_io_executor>& owner = (static_cast<impl*>(base)->*revealed(function_handler_tag())).handler_;
+    auto* const entry = owner.entry_point();
+    auto* const top = private_access::top_of_stack(*entry);
+    bool const awaited_by_entry = top == entry || (top && frames::caller(*top) == entry);
+    return awaited_by_entry ? entry : nullptr;
+}
+
+/// Resumes an entry frame once; the frame it has then pushed gets a portal.
+class gatekeeper {
+public:
+    class promise_type;
+    using handle = std::coroutine_handle<promise_type>;
+    using executor = asio::any_io_executor;
+    using frames = frame_access<executor>;
+    using trampoline = task_trampoline<executor>;
+
+    static void guard(entry_frame<executor>& entry) { run(entry); }
+
+private:
+    static gatekeeper run(entry_frame<executor>& entry);
+};
+
+class gatekeeper::promise_type {
+public:
+    explicit promise_type(entry_frame<executor>& entry) noexcept : entry_(&entry) {}
+    gatekeeper get_return_object() noexcept {
+        own_ = std::exchange(frames::coroutine(*entry_), handle::from_promise(*this));
+        return {};
+    }
+    std::suspend_always initial_suspend() const noexcept { return {}; }
+    std::suspend_never final_suspend() const noexcept { return {}; }
+    void return_void() const noexcept {}
+    [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
+    ~promise_type() {
+        if (own_) // destroyed, not resumed: the task never started
+            put_back().destroy();
+    }
+    std::coroutine_handle<> put_back() noexcept { return frames::coroutine(*entry_) = std::exchange(own_, nullptr); }
+
+private:
+    entry_frame<executor>* entry_;
+    std::coroutine_handle<> own_;
+};
+
+inline gatekeeper gatekeeper::run(entry_frame<executor>& entry) {
+    promise_type& self = co_await promise_of_this<promise_type>();
+    self.put_back().resume();
+    frame_base<executor>* const first = private_access::top_of_stack(entry);
+    if (!first || first == &entry)
+        co_return; // it ended instead
+    try {
+        trampoline::lead(*first, trampoline::extent::call, nullptr);
+    } catch (...) { // no memory: the task fails as if its function had thrown that
+        first->unhandled_exception();
+        first->pop_frame();
+    }
+}
+
+/// Forwards to `Inner`; see the top of the file.
+template <class Inner> class tree_executor {
+public:
+    /// From an `Inner` and nothing that converts to it: asking whether a tree_executor does would ask about itself.
+    template <std::same_as<Inner> I> explicit tree_executor(I inner) noexcept : inner_(std::move(inner)) {}
+
+    Inner const& inner() const noexcept { return inner_; }
+
+    template <class Property>
+        requires asio::can_require<Inner const&, Property>::value
+    auto require(Property const& p) const {
+        return wrap(asio::require(inner_, p));
+    }
+    template <class Property>
+        requires asio::can_prefer<Inner const&, Property>::value
+    auto prefer(Property const& p) const {
+        return wrap(asio::prefer(inner_, p));
+    }
+    template <class Property>
+        requires asio::can_query<Inner const&, Property>::value
+    auto query(Property const& p) const noexcept(asio::is_nothrow_query<Inner const&, Property>::value)
+        -> typename asio::query_result<Inner const&, Property>::type {
+        return asio::query(inner_, p);
+    }
+
+    template <class Function> void execute(Function&& f) const {
+        if constexpr (std::is_same_v<std::decay_t<Function>, asio::detail::executor_function>) {
+            if (auto* const entry = spawned_task(f))
+                gatekeeper::guard(*entry);
+        }
+#if GREENBACK_ASIO_VERSION < 102400
+        asio::execution::execute(inner_, std::forward<Function>(f)); // the member function is private there
+#else
+        inner_.execute(std::forward<Function>(f));
+#endif
+    }
+
+    friend bool operator==(tree_executor const& a, tree_executor const& b) noexcept { return a.inner_ == b.inner_; }
+    friend bool operator!=(tree_executor const& a, tree_executor const& b) noexcept { return !(a == b); }
+
+private:
+    template <class Other> static tree_executor<std::decay_t<Other>> wrap(Other&& other) {
+        return tree_executor<std::decay_t<Other>>(std::forward<Other>(other));
+    }
+    Inner inner_;
+};
+
+/// The current task's executor is a tree's for as long as this lives.
+template <class Executor> class tree_scope {
+public:
+    /// @pre on the fiber of this task's portal
+    tree_scope() : executor_(static_cast<portal_core<Executor>*>(this_thread().current)->task_executor()), outer_(executor_) {
+        if (auto const* const e = executor_.template target<asio::io_context::executor_type>())
+            executor_ = Executor(tree_executor<asio::io_context::executor_type>(*e)); // small enough not to be allocated
+        else
+            executor_ = Executor(tree_executor<Executor>(outer_));
+    }
+    tree_scope(tree_scope const&) = delete;
+    ~tree_scope() { executor_ = outer_; }
+
+private:
+    Executor& executor_; ///< in the task's entry frame
+    Executor outer_;
+};
+
+template <class F, class... Args>
+std::invoke_result_t<F, Args...> call_in_tree(F f, Args... args) {
+    tree_scope<typename std::invoke_result_t<F, Args...>::executor_type> scope;
+    co_return co_await std::invoke(std::move(f), std::move(args)...);
+}
+
+} // namespace GREENBACK_BACKEND_NAMESPACE
+} // namespace greenback::detail
