@@ -3,7 +3,8 @@
 
 #include <greenback/detail/thread_state.hpp>
 
-#include <cxxabi.h>
+// Itanium C++ ABI, exception handling, 2.2.2. Declared here because <cxxabi.h> of LLVM's libc++abi leaves it out.
+extern "C" greenback::detail::exception_state* __cxa_get_globals() noexcept;
 
 namespace greenback::detail {
 namespace {
@@ -18,7 +19,7 @@ constinit thread_local thread_state state;
     // link-time optimisation). The empty statement may change *s, for all it knows.
     asm volatile("" : "+r"(s) : : "memory");
     if (!s->exceptions) [[unlikely]]
-        s->exceptions = reinterpret_cast<exception_state*>(abi::__cxa_get_globals());
+        s->exceptions = __cxa_get_globals();
     return *s;
 }
 

@@ -168,11 +168,7 @@ public:
 /// Does the operation complete on the task's executor anyway? Then its handler needs none, which saves the operation the
 /// work of tracking and dispatching through a second, type-erased one.
 template <class Initiation> bool completes_on_task(Initiation const& initiation, asio_portal& portal) noexcept {
-    if constexpr (requires { initiation.get_executor(); }) {
-        return portal.runs_on(initiation.get_executor());
-    } else {
-        return false;
-    }
+    return portal.runs_on(initiation.get_executor());
 }
 
 /// One operation, from its initiation to its result; lives on the fiber's stack.
@@ -183,9 +179,12 @@ public:
 
     typename Result::type run() {
         portal_.check_cancelled();
-        bool const plain = completes_on_task(initiation_, portal_);
-        portal_.wait_parked({plain ? &initiate<operation_handler<Result>> : &initiate<operation_handler_on_task<Result>>,
-                             this});
+        bool (*start)(void*) = &initiate<operation_handler_on_task<Result>>;
+        if constexpr (requires { initiation_.get_executor(); }) { // without one, the handler's executor is all there is
+            if (completes_on_task(initiation_, portal_))
+                start = &initiate<operation_handler<Result>>;
+        }
+        portal_.wait_parked({start, this});
         if (not_started_) [[unlikely]]
             std::rethrow_exception(std::exchange(not_started_, nullptr));
         return result_.get();

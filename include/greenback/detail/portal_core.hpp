@@ -40,7 +40,7 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 /// An entry frame to hold the frames of a task that is being destroyed; it never runs anything.
 template <class Executor> entry_awaitable<Executor> empty_task() { co_return; }
 
-template <class Executor> class portal_core : public asio_portal {
+template <class Executor> class portal_core final : public asio_portal {
 public:
     using frame = frame_base<Executor>;
     using thread = task_thread<Executor>;

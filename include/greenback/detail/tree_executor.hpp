@@ -146,7 +146,7 @@ public:
             if (auto* const entry = spawned_task(f))
                 gatekeeper::guard(*entry);
         }
-#if GREENBACK_ASIO_VERSION < 102400
+#if GREENBACK_ASIO_VERSION < 102600
         asio::execution::execute(inner_, std::forward<Function>(f)); // the member function is private there
 #else
         inner_.execute(std::forward<Function>(f));

@@ -1,0 +1,18 @@
+# Warnings for greenback's own targets, as errors. They are private to a target: whoever uses greenback never sees them.
+function(greenback_developer_warnings target)
+    if(NOT GREENBACK_DEVELOPER_WARNINGS)
+        return()
+    endif()
+    target_compile_options(
+        ${target}
+        PRIVATE
+            -Wall
+            -Wextra
+            -Wpedantic
+            -Wshadow
+            -Wconversion
+            -Wnon-virtual-dtor
+            -Woverloaded-virtual
+            -Werror
+    )
+endfunction()

@@ -1,0 +1,27 @@
+# Builds and runs a small project that uses greenback: the installed one (CONSUMER is install, with a fresh
+# installation below WORK_DIR) or its source tree (CONSUMER is subdirectory).
+
+include("${WORK_DIR}/../cache.cmake")
+
+function(run)
+    execute_process(COMMAND ${ARGV} COMMAND_ECHO STDOUT RESULT_VARIABLE result)
+    if(NOT result EQUAL 0)
+        message(FATAL_ERROR "failed: ${ARGV}")
+    endif()
+endfunction()
+
+file(REMOVE_RECURSE "${WORK_DIR}")
+
+set(arguments -C "${WORK_DIR}/../cache.cmake")
+if(CONSUMER STREQUAL "install")
+    run("${CMAKE_COMMAND}" --install "${GREENBACK_BUILD_DIR}" --prefix "${WORK_DIR}/prefix" --config "${CONFIG}")
+    list(APPEND arguments "-Dgreenback_ROOT=${WORK_DIR}/prefix" "-DGREENBACK_VERSION=${GREENBACK_VERSION}")
+else()
+    list(APPEND arguments "-DGREENBACK_SOURCE_DIR=${GREENBACK_SOURCE_DIR}")
+endif()
+
+run("${CMAKE_COMMAND}" -G "${generator}" ${arguments} -S "${CONSUMER_DIR}" -B "${WORK_DIR}/build")
+run("${CMAKE_COMMAND}" --build "${WORK_DIR}/build" --config "${CONFIG}")
+
+find_program(consumer NAMES consumer PATHS "${WORK_DIR}/build" PATH_SUFFIXES "${CONFIG}" NO_DEFAULT_PATH REQUIRED)
+run("${consumer}")
