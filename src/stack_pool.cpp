@@ -95,8 +95,7 @@ constexpr std::size_t max_resident_bytes = 16 * mib;
 static_assert(GREENBACK_DEFAULT_STACK_SIZE > 0 && std::size_t(GREENBACK_DEFAULT_STACK_SIZE) <= max_stack_size,
               "GREENBACK_DEFAULT_STACK_SIZE is not a size that a stack can have");
 
-constexpr std::size_t round_up(std::size_t value, std::size_t power_of_two) noexcept
-{
+constexpr std::size_t round_up(std::size_t value, std::size_t power_of_two) noexcept {
     return (value + power_of_two - 1) & ~(power_of_two - 1);
 }
 
@@ -104,8 +103,7 @@ constexpr std::size_t round_up(std::size_t value, std::size_t power_of_two) noex
 // What the operating system is asked for. POSIX, with Linux's additions where they exist.
 namespace os {
 
-std::size_t page_size() noexcept
-{
+std::size_t page_size() noexcept {
     static const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     return size;
 }
@@ -113,8 +111,7 @@ std::size_t page_size() noexcept
 std::size_t guard_size() noexcept { return std::max(min_guard_size, page_size()); }
 
 // Address space without memory; nullptr and errno if refused.
-void* reserve(std::size_t bytes) noexcept
-{
+void* reserve(std::size_t bytes) noexcept {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS;
 #if defined(MAP_NORESERVE)
     flags |= MAP_NORESERVE; // or the heuristic overcommit check would count stacks that nobody has touched
@@ -136,10 +133,9 @@ void* reserve(std::size_t bytes) noexcept
 void unreserve(void* base, std::size_t bytes) noexcept { (void)::munmap(base, bytes); }
 
 // Gives the pages back at once (MADV_DONTNEED) rather than when memory gets short (MADV_FREE): the two cost
-// the same, and a container is charged for memory until it is really gone. Fails on locked memory (mlockall),
+// much the same, and a container is charged for memory until it is really gone. Fails on locked memory (mlockall),
 // which then stays.
-void discard(void* begin, std::size_t bytes) noexcept
-{
+void discard(void* begin, std::size_t bytes) noexcept {
 #if defined(__linux__)
     (void)::madvise(begin, bytes, MADV_DONTNEED);
 #elif defined(MADV_FREE)
@@ -163,8 +159,7 @@ constexpr int guard_install_advice = 102;
 // to write an answer there (one byte, about the page itself), and reports as EFAULT what would be SIGSEGV
 // here. Of the calls that could be used, this one needs no file and isn't read along by valgrind, which
 // crashed on access().
-bool try_marker(void* begin, std::size_t bytes) noexcept
-{
+bool try_marker(void* begin, std::size_t bytes) noexcept {
     const markers support = marker_support.load(std::memory_order_relaxed);
     if (support == markers::absent)
         return false;
@@ -185,20 +180,17 @@ bool try_marker(void*, std::size_t) noexcept { return false; }
 
 // Makes memory inaccessible; false and errno if refused. Both kinds survive `discard` and fork(). The second
 // attempt is for locked memory (mlockall), on which some kernels refuse a marker.
-bool guard(void* begin, std::size_t bytes) noexcept
-{
+bool guard(void* begin, std::size_t bytes) noexcept {
     if (!protection_forced.load(std::memory_order_relaxed) && try_marker(begin, bytes))
         return true;
     return ::mprotect(begin, bytes, PROT_NONE) == 0;
 }
 
-detail::guard_kind guard_kind() noexcept
-{
+detail::guard_kind guard_kind() noexcept {
     if (protection_forced.load(std::memory_order_relaxed))
         return detail::guard_kind::protection;
     if (marker_support.load(std::memory_order_relaxed) == markers::unknown) {
-        void* const page =
-            ::mmap(nullptr, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void* const page = ::mmap(nullptr, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (page != MAP_FAILED) {
             (void)try_marker(page, page_size());
             (void)::munmap(page, page_size());
@@ -210,8 +202,7 @@ detail::guard_kind guard_kind() noexcept
 
 // The first page in [begin, end) that has memory, in RAM or swapped out; `end` if none, nullptr if the system
 // can't tell.
-char* first_touched(char* begin, char* end) noexcept
-{
+char* first_touched(char* begin, char* end) noexcept {
 #if defined(__linux__)
     const int file = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     if (file < 0)
@@ -224,15 +215,13 @@ char* first_touched(char* begin, char* end) noexcept
     for (bool found = false; result != end && result && !found;) {
         const std::size_t pages = std::min(entries.size(), static_cast<std::size_t>(end - result) / page);
         const std::size_t bytes = pages * sizeof(std::uint64_t);
-        const auto offset =
-            static_cast<off_t>(reinterpret_cast<std::uintptr_t>(result) / page * sizeof(std::uint64_t));
+        const auto offset = static_cast<off_t>(reinterpret_cast<std::uintptr_t>(result) / page * sizeof(std::uint64_t));
         if (::pread(file, entries.data(), bytes, offset) != static_cast<ssize_t>(bytes)) {
             result = nullptr;
             break;
         }
-        const auto first =
-            std::find_if(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(pages),
-                         [](std::uint64_t entry) { return (entry & (present | swapped)) != 0; });
+        const auto first = std::find_if(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(pages),
+                                        [](std::uint64_t entry) { return (entry & (present | swapped)) != 0; });
         const auto skipped = static_cast<std::size_t>(first - entries.begin());
         found = skipped != pages;
         result += skipped * page;
@@ -252,8 +241,7 @@ struct usage {
     std::size_t data;
 };
 
-std::optional<usage> memory_usage() noexcept
-{
+std::optional<usage> memory_usage() noexcept {
     const int file = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return std::nullopt;
@@ -270,8 +258,7 @@ std::optional<usage> memory_usage() noexcept
     return usage{static_cast<std::size_t>(total) * page_size(), static_cast<std::size_t>(data) * page_size()};
 }
 
-std::optional<std::size_t> mapping_count() noexcept
-{
+std::optional<std::size_t> mapping_count() noexcept {
     const int file = ::open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return std::nullopt;
@@ -284,8 +271,7 @@ std::optional<std::size_t> mapping_count() noexcept
     return lines;
 }
 
-std::optional<std::size_t> max_mapping_count() noexcept
-{
+std::optional<std::size_t> max_mapping_count() noexcept {
     const int file = ::open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return std::nullopt;
@@ -298,8 +284,7 @@ std::optional<std::size_t> max_mapping_count() noexcept
     return static_cast<std::size_t>(std::strtoull(text, nullptr, 10));
 }
 
-std::optional<std::size_t> resource_limit(int resource) noexcept
-{
+std::optional<std::size_t> resource_limit(int resource) noexcept {
     rlimit limit{};
     // The type of the first parameter differs between C libraries (an enumeration in glibc).
     const int failed = ::getrlimit(static_cast<decltype(RLIMIT_AS)>(resource), &limit);
@@ -314,8 +299,7 @@ std::optional<std::size_t> resource_limit(int resource) noexcept
 // AddressSanitizer's view of the stacks
 namespace sanitizer {
 
-void unpoison(void* begin, std::size_t bytes) noexcept
-{
+void unpoison(void* begin, std::size_t bytes) noexcept {
 #if defined(__SANITIZE_ADDRESS__) || defined(GREENBACK_STACK_POOL_ASAN)
     // Mostly there is nothing to do, and asking is cheaper: it commits no shadow memory.
     if (__asan_region_is_poisoned(begin, bytes))
@@ -336,14 +320,12 @@ std::atomic<unsigned> said{0}; // one bit per topic, set by whoever says it firs
 
 constexpr unsigned unguarded_topic = 31; // the others are the values of stack_limit
 
-bool first_time(unsigned topic) noexcept
-{
+bool first_time(unsigned topic) noexcept {
     const unsigned bit = 1U << topic;
     return (said.fetch_or(bit, std::memory_order_relaxed) & bit) == 0;
 }
 
-void line(const char* text) noexcept
-{
+void line(const char* text) noexcept {
     if (const log_handler f = handler.load(std::memory_order_acquire))
         return f(text);
     std::fprintf(stderr, "%s\n", text);
@@ -369,8 +351,7 @@ std::atomic<bool> unguarded_allowed{false}; // written by allow_unguarded_stacks
 
 // A process that stays at the limit may fail thousands of times a second: then its mappings are counted once
 // in that time.
-bool mappings_exhausted() noexcept
-{
+bool mappings_exhausted() noexcept {
     static std::atomic<std::int64_t> asked{0}; // in ms, 0: never. Both written here
     static std::atomic<bool> answer{false};
     using namespace std::chrono;
@@ -386,8 +367,7 @@ bool mappings_exhausted() noexcept
     return result;
 }
 
-stack_limit diagnose(const failure& f) noexcept
-{
+stack_limit diagnose(const failure& f) noexcept {
     if (f.at != step::guard) {
         // The same comparisons as the kernel's. A failed allocation on the heap doesn't say how much it
         // wanted.
@@ -406,8 +386,7 @@ stack_limit diagnose(const failure& f) noexcept
     return mappings_exhausted() ? stack_limit::mapping_count : stack_limit::memory;
 }
 
-const char* explain(stack_limit limit) noexcept
-{
+const char* explain(stack_limit limit) noexcept {
     switch (limit) {
     case stack_limit::address_space:
         return "greenback: no stack to be had: the process has reached its address space limit (RLIMIT_AS, "
@@ -429,27 +408,23 @@ const char* explain(stack_limit limit) noexcept
     return "greenback: no stack to be had";
 }
 
-void report(stack_limit limit, const failure& f, std::size_t stack_size) noexcept
-{
+void report(stack_limit limit, const failure& f, std::size_t stack_size) noexcept {
     if (!log::first_time(static_cast<unsigned>(limit)))
         return;
     char text[512];
-    std::snprintf(text, sizeof text, "%s [stack of %zu KiB, %s of %zu KiB: %s; this line appears once]",
-                  explain(limit), stack_size / kib,
-                  f.at == step::guard ? "guard" : (f.at == step::reserve ? "mapping" : "bookkeeping"),
+    std::snprintf(text, sizeof text, "%s [stack of %zu KiB, %s of %zu KiB: %s; this line appears once]", explain(limit),
+                  stack_size / kib, f.at == step::guard ? "guard" : (f.at == step::reserve ? "mapping" : "bookkeeping"),
                   f.bytes / kib, std::strerror(f.error));
     log::line(text);
 }
 
-[[noreturn]] void raise(const failure& f, std::size_t stack_size)
-{
+[[noreturn]] void raise(const failure& f, std::size_t stack_size) {
     const stack_limit limit = diagnose(f);
     report(limit, f, stack_size);
     throw stack_exhausted(limit);
 }
 
-void report_unguarded(const failure& f) noexcept
-{
+void report_unguarded(const failure& f) noexcept {
     if (!log::first_time(log::unguarded_topic))
         return;
     char text[512];
@@ -457,8 +432,7 @@ void report_unguarded(const failure& f) noexcept
                   "greenback: WARNING: handing out stacks WITHOUT A GUARD, as "
                   "greenback::allow_unguarded_stacks permits: "
                   "an overflow will damage another task's stack silently%s [%s; this line appears once]",
-                  mappings_exhausted() ? "; the process has reached vm.max_map_count" : "",
-                  std::strerror(f.error));
+                  mappings_exhausted() ? "; the process has reached vm.max_map_count" : "", std::strerror(f.error));
     log::line(text);
 }
 
@@ -483,14 +457,7 @@ struct region {
     using slot_states = std::unique_ptr<std::atomic<slot_state>[]>;
 
     region(size_class& c, char* b, std::uint32_t n, slot_states s, region* o) noexcept
-        : owner(c)
-        , base(b)
-        , count(n)
-        , slots(std::move(s))
-        , older(o)
-        , first_cold(n)
-    {
-    }
+        : owner(c), base(b), count(n), slots(std::move(s)), older(o), first_cold(n) {}
 
     // Constant:
     size_class& owner;
@@ -527,16 +494,11 @@ struct size_class {
 
     std::size_t stride() const noexcept { return size + os::guard_size(); }
 
-    std::uint32_t max_residents() const noexcept
-    {
-        return static_cast<std::uint32_t>(
-            std::clamp<std::size_t>(max_resident_bytes / size, 1, max_resident_stacks));
+    std::uint32_t max_residents() const noexcept {
+        return static_cast<std::uint32_t>(std::clamp<std::size_t>(max_resident_bytes / size, 1, max_resident_stacks));
     }
 
-    char* top(slot_ref slot) const noexcept
-    {
-        return slot.in->base + (slot.index + std::size_t(1)) * stride();
-    }
+    char* top(slot_ref slot) const noexcept { return slot.in->base + (slot.index + std::size_t(1)) * stride(); }
 };
 
 // Four classes per doubling: 16, 20, 24, 28, 32, 40, 48, … A fixed number of them, so that odd sizes can't
@@ -558,8 +520,7 @@ class pool {
 public:
     constexpr pool() noexcept = default;
 
-    std::size_t acquire(std::size_t size, detail::stack* out, std::size_t count)
-    {
+    std::size_t acquire(std::size_t size, detail::stack* out, std::size_t count) {
         shortage::failure why;
         bool unguarded = false;
         std::size_t taken = 0;
@@ -582,8 +543,7 @@ public:
         return taken;
     }
 
-    void release(const detail::stack* stacks, std::size_t count) noexcept
-    {
+    void release(const detail::stack* stacks, std::size_t count) noexcept {
         std::array<slot_ref, 32> evicted; // NOLINT: filled as far as it is read
         while (count != 0) {
             const std::size_t n = std::min(count, evicted.size());
@@ -619,8 +579,7 @@ public:
 
     std::size_t idle() const noexcept { return idle_.load(std::memory_order_relaxed); }
 
-    void for_each(void (*visit)(void*, std::size_t, bool, void*), void* arg) const
-    {
+    void for_each(void (*visit)(void*, std::size_t, bool, void*), void* arg) const {
         for (const size_class& c : classes_) {
             // Acquire: everything a region points to, and the class's size, was written before it was
             // published.
@@ -641,8 +600,7 @@ public:
 private:
     // Everything below: with the lock held.
 
-    std::optional<slot_ref> take(size_class& c, shortage::failure& why, bool& unguarded)
-    {
+    std::optional<slot_ref> take(size_class& c, shortage::failure& why, bool& unguarded) {
         if (c.resident_count != 0) {
             const slot_ref slot = c.residents[(c.oldest_resident + --c.resident_count) % c.residents.size()];
             set(slot, in_use);
@@ -678,8 +636,7 @@ private:
         return slot;
     }
 
-    region* add_region(size_class& c, shortage::failure& why)
-    {
+    region* add_region(size_class& c, shortage::failure& why) {
         const std::size_t stride = c.stride();
         std::size_t bytes = c.next_region != 0 ? c.next_region : first_region_size;
         for (;; bytes /= 2) {
@@ -702,13 +659,12 @@ private:
         }
     }
 
-    region* make_region(size_class& c, char* base, std::uint32_t count) noexcept
-    {
+    region* make_region(size_class& c, char* base, std::uint32_t count) noexcept {
         try {
             regions_.reserve(regions_.size() + 1);
             auto slots = std::make_unique<std::atomic<slot_state>[]>(count); // zero: in_use
-            auto r = std::make_unique<region>(c, base, count, std::move(slots),
-                                              c.newest.load(std::memory_order_relaxed));
+            auto r =
+                std::make_unique<region>(c, base, count, std::move(slots), c.newest.load(std::memory_order_relaxed));
             regions_.insert(first_region_above(base), r.get()); // can't throw, there is room
             c.newest.store(r.get(), std::memory_order_release);
             return r.release(); // for the life of the process
@@ -717,14 +673,12 @@ private:
         }
     }
 
-    std::vector<region*>::const_iterator first_region_above(const char* address) const noexcept
-    {
+    std::vector<region*>::const_iterator first_region_above(const char* address) const noexcept {
         return std::upper_bound(regions_.begin(), regions_.end(), address,
                                 [](const char* a, const region* r) { return a < r->base; });
     }
 
-    slot_ref find(const void* top) const noexcept
-    {
+    slot_ref find(const void* top) const noexcept {
         // The last byte of the stack, which unlike `top` can't belong to the region above.
         const char* const address = static_cast<const char*>(top) - 1;
         const auto above = first_region_above(address);
@@ -736,11 +690,9 @@ private:
     }
 
     // Returns what had to leave the LIFO for it.
-    std::optional<slot_ref> put(slot_ref slot) noexcept
-    {
+    std::optional<slot_ref> put(slot_ref slot) noexcept {
         size_class& c = slot.in->owner;
-        assert(slot.in->slots[slot.index].load(std::memory_order_relaxed) == in_use &&
-               "a stack was released twice");
+        assert(slot.in->slots[slot.index].load(std::memory_order_relaxed) == in_use && "a stack was released twice");
         set(slot, resident);
         std::optional<slot_ref> oldest;
         if (c.resident_count == c.max_residents()) {
@@ -752,8 +704,7 @@ private:
         return oldest;
     }
 
-    void put_cold(slot_ref slot) noexcept
-    {
+    void put_cold(slot_ref slot) noexcept {
         region& r = *slot.in;
         if (r.first_cold == r.count) {
             r.next_with_cold = r.owner.with_cold;
@@ -763,8 +714,7 @@ private:
         r.first_cold = slot.index;
     }
 
-    static void set(slot_ref slot, slot_state state) noexcept
-    {
+    static void set(slot_ref slot, slot_state state) noexcept {
         slot.in->slots[slot.index].store(state, std::memory_order_release);
     }
 
@@ -777,24 +727,20 @@ private:
 // Constructed before any code runs and never destroyed: stacks are released by the destructors of static
 // objects as well.
 union immortal_pool {
-    constexpr immortal_pool() noexcept
-        : value()
-    {
-    }
+    constexpr immortal_pool() noexcept : value() {}
     ~immortal_pool() {} // NOLINT: nothing is destroyed, on purpose
     pool value;
 };
 constinit immortal_pool the_pool;
 
 // Registered before main, so that no fork can come between the pool's first use and this.
-[[maybe_unused]] const int fork_handlers = ::pthread_atfork(
-    [] { the_pool.value.lock(); }, [] { the_pool.value.unlock(); }, [] { the_pool.value.unlock(); });
+[[maybe_unused]] const int fork_handlers =
+    ::pthread_atfork([] { the_pool.value.lock(); }, [] { the_pool.value.unlock(); }, [] { the_pool.value.unlock(); });
 
 std::atomic<std::size_t> default_size{0}; // as asked for; 0: the build's. Written by default_stack_size
 
 // Whole pages, then the size of the class; 0 if there is no class for it.
-std::size_t rounded(std::size_t size) noexcept
-{
+std::size_t rounded(std::size_t size) noexcept {
     if (size > max_stack_size)
         return 0;
     size = round_up(std::max(size, min_stack_size), os::page_size());
@@ -809,8 +755,7 @@ std::size_t rounded(std::size_t size) noexcept
 // detail/stack_pool.hpp
 namespace detail {
 
-std::size_t rounded_stack_size(std::size_t size)
-{
+std::size_t rounded_stack_size(std::size_t size) {
     const std::size_t result = rounded(size != 0 ? size : default_stack_size());
     if (result == 0) {
         shortage::report(stack_limit::size, {shortage::step::reserve, ENOMEM, size}, size);
@@ -819,33 +764,26 @@ std::size_t rounded_stack_size(std::size_t size)
     return result;
 }
 
-stack acquire_stack(std::size_t size)
-{
+stack acquire_stack(std::size_t size) {
     stack result{};
     the_pool.value.acquire(rounded_stack_size(size), &result, 1);
     return result;
 }
 
-std::size_t acquire_stacks(std::size_t size, stack* out, std::size_t count)
-{
+std::size_t acquire_stacks(std::size_t size, stack* out, std::size_t count) {
     assert(count > 0);
     return the_pool.value.acquire(rounded_stack_size(size), out, count);
 }
 
-void release_stacks(const stack* stacks, std::size_t count) noexcept
-{
-    the_pool.value.release(stacks, count);
-}
+void release_stacks(const stack* stacks, std::size_t count) noexcept { the_pool.value.release(stacks, count); }
 
-void discard_pages(stack s, std::size_t keep_top_bytes) noexcept
-{
+void discard_pages(stack s, std::size_t keep_top_bytes) noexcept {
     const std::size_t kept = round_up(std::min(keep_top_bytes, s.size), os::page_size());
     if (kept < s.size)
         os::discard(s.bottom(), s.size - kept);
 }
 
-std::size_t stack_bytes_touched(stack s) noexcept
-{
+std::size_t stack_bytes_touched(stack s) noexcept {
     char* const top = static_cast<char*>(s.top);
     char* const lowest = os::first_touched(top - s.size, top);
     return lowest ? static_cast<std::size_t>(top - lowest) : 0;
@@ -853,8 +791,7 @@ std::size_t stack_bytes_touched(stack s) noexcept
 
 std::size_t stacks_idle() noexcept { return the_pool.value.idle(); }
 
-void for_each_stack(void (*visit)(void* top, std::size_t size, bool in_use, void* arg), void* arg)
-{
+void for_each_stack(void (*visit)(void* top, std::size_t size, bool in_use, void* arg), void* arg) {
     the_pool.value.for_each(visit, arg);
 }
 
@@ -862,24 +799,19 @@ std::size_t stack_guard_size() noexcept { return os::guard_size(); }
 
 guard_kind stack_guard_kind() noexcept { return os::guard_kind(); }
 
-void force_protection_guards(bool force) noexcept
-{
-    os::protection_forced.store(force, std::memory_order_relaxed);
-}
+void force_protection_guards(bool force) noexcept { os::protection_forced.store(force, std::memory_order_relaxed); }
 
 } // namespace detail
 
 // ----------------------------------------------------------------------------------------------------
 // stack.hpp
 
-std::size_t default_stack_size() noexcept
-{
+std::size_t default_stack_size() noexcept {
     const std::size_t asked = default_size.load(std::memory_order_relaxed);
     return asked != 0 ? asked : rounded(GREENBACK_DEFAULT_STACK_SIZE);
 }
 
-void default_stack_size(std::size_t bytes) noexcept
-{
+void default_stack_size(std::size_t bytes) noexcept {
     // What can't be had stays as it was asked for: the first request for a stack says so, by stack_exhausted.
     const std::size_t size = rounded(bytes);
     default_size.store(bytes == 0 ? 0 : size != 0 ? size : bytes, std::memory_order_relaxed);
@@ -889,13 +821,11 @@ stack_exhausted::~stack_exhausted() = default;
 
 const char* stack_exhausted::what() const noexcept { return shortage::explain(limit_); }
 
-void allow_unguarded_stacks(bool allow) noexcept
-{
+void allow_unguarded_stacks(bool allow) noexcept {
     shortage::unguarded_allowed.store(allow, std::memory_order_relaxed);
 }
 
-log_handler set_log_handler(log_handler handler) noexcept
-{
+log_handler set_log_handler(log_handler handler) noexcept {
     return log::handler.exchange(handler, std::memory_order_acq_rel);
 }
 
@@ -905,8 +835,7 @@ std::size_t pooled_stack::traits_type::minimum_size() noexcept { return rounded(
 
 std::size_t pooled_stack::traits_type::maximum_size() noexcept { return max_stack_size; }
 
-boost::context::stack_context pooled_stack::allocate() const
-{
+boost::context::stack_context pooled_stack::allocate() const {
     const detail::stack s = detail::acquire_stack(size_);
     boost::context::stack_context result;
     result.sp = s.top;
@@ -914,8 +843,7 @@ boost::context::stack_context pooled_stack::allocate() const
     return result;
 }
 
-void pooled_stack::deallocate(boost::context::stack_context& stack) const noexcept
-{
+void pooled_stack::deallocate(boost::context::stack_context& stack) const noexcept {
     assert(stack.sp);
     detail::release_stack({stack.sp, stack.size});
 }

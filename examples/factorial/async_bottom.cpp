@@ -18,11 +18,13 @@ std::string print_value(std::uint64_t value) {
     child echo(echo_command(value));
     asio::posix::stream_descriptor pipe(executor, echo.take_output());
 
+    // [output]
     std::string line;
     error_code error;
     asio::async_read(pipe, asio::dynamic_buffer(line), asio::redirect_error(greenback::use_portal, error));
     if (error != asio::error::eof)
         throw std::system_error(error);
+    // [/output]
 
     // A descriptor that becomes readable when the process has ended.
     auto const descriptor = static_cast<int>(::syscall(SYS_pidfd_open, echo.pid(), 0));

@@ -30,6 +30,4 @@ private:
 };
 
 /// The child that writes `value` and takes its time.
-inline std::string echo_command(unsigned long long value) {
-    return "sleep 0.05; echo " + std::to_string(value);
-}
+inline std::string echo_command(unsigned long long value) { return "sleep 0.05; echo " + std::to_string(value); }

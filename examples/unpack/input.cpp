@@ -45,8 +45,7 @@ std::vector<char> contents(fs::path const& file) {
 void write_files(fs::path const& folder) {
     std::mt19937_64 random(20);
     for (int i = 0; i < 24; ++i) {
-        fs::path const file =
-            folder / ("part" + std::to_string(i % 4)) / ("file" + std::to_string(i) + ".bin");
+        fs::path const file = folder / ("part" + std::to_string(i % 4)) / ("file" + std::to_string(i) + ".bin");
         fs::create_directories(file.parent_path());
         std::string text;
         for (std::size_t size = i ? 500 + random() % 9000 : 0; text.size() < size;) {

@@ -59,9 +59,7 @@ struct totals {
 /// Compares every file with what `tar` unpacked.
 class verifier : public visitor {
 public:
-    verifier(checksums const& expected, totals& sum) : expected_(expected), totals_(sum) {
-        ++totals_.unpacking;
-    }
+    verifier(checksums const& expected, totals& sum) : expected_(expected), totals_(sum) { ++totals_.unpacking; }
     ~verifier() override { --totals_.unpacking; }
     verifier(verifier const&) = delete;
 
@@ -117,8 +115,7 @@ asio::awaitable<void> send_slowly(tcp::socket socket, packed const& input) {
     std::size_t sent = 0;
     for (std::size_t piece = 1; piece <= pieces; ++piece) {
         std::size_t const end = input.archive.size() * piece / pieces;
-        co_await asio::async_write(socket, asio::buffer(input.archive.data() + sent, end - sent),
-                                   asio::use_awaitable);
+        co_await asio::async_write(socket, asio::buffer(input.archive.data() + sent, end - sent), asio::use_awaitable);
         sent = end;
         timer.expires_after(interval);
         co_await timer.async_wait(asio::use_awaitable);
@@ -149,8 +146,8 @@ asio::awaitable<void> show_progress(int count, totals const& sum) {
         co_await timer.async_wait(asio::use_awaitable);
         std::cout << (terminal ? "\r" : "") << "  " << std::setw(3) << sum.unpacking << " being unpacked, "
                   << std::setw(3) << sum.complete << " of " << count << " complete, " << std::fixed
-                  << std::setprecision(1) << static_cast<double>(sum.bytes) / 1e6 << " MB"
-                  << (terminal ? " " : "\n") << std::flush;
+                  << std::setprecision(1) << static_cast<double>(sum.bytes) / 1e6 << " MB" << (terminal ? " " : "\n")
+                  << std::flush;
     }
 }
 
@@ -175,8 +172,8 @@ double unpack_streams(int count, packed const& input) {
     std::chrono::duration<double> const time = steady_clock::now() - start;
 
     std::cout << (::isatty(STDOUT_FILENO) ? "\r\x1b[K" : "") << std::setw(5) << count
-              << (count == 1 ? " stream:  " : " streams: ") << std::fixed << std::setprecision(3)
-              << time.count() << " s, " << sum.bytes << " bytes, every file as tar unpacks it\n";
+              << (count == 1 ? " stream:  " : " streams: ") << std::fixed << std::setprecision(3) << time.count()
+              << " s, " << sum.bytes << " bytes, every file as tar unpacks it\n";
     if (sum.complete != count || sum.bytes != input.size * static_cast<unsigned>(count))
         throw std::runtime_error("not every stream was unpacked");
     return time.count();
@@ -196,8 +193,7 @@ void abandon_streams(int count, packed const& input) {
         loop.run_for(200ms);
         before = sum.unpacking;
     }
-    std::cout << std::setw(5) << before << " streams: the loop destroyed half-way, " << sum.unpacking
-              << " left\n";
+    std::cout << std::setw(5) << before << " streams: the loop destroyed half-way, " << sum.unpacking << " left\n";
     if (before != count || sum.unpacking != 0 || sum.complete != 0)
         throw std::runtime_error("the abandoned streams were not unwound");
 }
@@ -207,8 +203,8 @@ void abandon_streams(int count, packed const& input) {
 int main() try {
     packed const input = make_input();
     std::cout << input.expected.size() << " files of " << input.size << " bytes in an archive of "
-              << input.archive.size() << " bytes, sent over TCP in " << pieces << " pieces, "
-              << interval.count() << " ms apart\n";
+              << input.archive.size() << " bytes, sent over TCP in " << pieces << " pieces, " << interval.count()
+              << " ms apart\n";
     double const one = unpack_streams(1, input);
     double const all = unpack_streams(streams, input);
     abandon_streams(streams, input);

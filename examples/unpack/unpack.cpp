@@ -20,6 +20,7 @@ struct input {
     std::exception_ptr error; ///< what `from` threw; it must not pass through libarchive's frames
 };
 
+// [callback]
 /// Called by libarchive. C code stands between here and `unpack`: every exception ends here, also one that is
 /// not a std::exception, and goes on there.
 la_ssize_t read_some(archive* a, void* data, void const** bytes) noexcept {
@@ -33,6 +34,7 @@ la_ssize_t read_some(archive* a, void* data, void const** bytes) noexcept {
         return -1;
     }
 }
+// [/callback]
 
 struct free_archive {
     void operator()(archive* a) const noexcept { archive_read_free(a); }
@@ -40,8 +42,10 @@ struct free_archive {
 
 /// After every call of libarchive that may have read.
 int checked(archive* a, input& in, int result) {
+    // [rethrow]
     if (in.error)
         std::rethrow_exception(std::exchange(in.error, nullptr));
+    // [/rethrow]
     if (result < ARCHIVE_WARN) {
         char const* const text = archive_error_string(a);
         throw std::runtime_error(text ? text : "libarchive failed");

@@ -15,7 +15,7 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 
 /// `asio::awaitable`: pushed on the task's own frames and pumped here, on the fiber.
 template <class T, class Executor>
-T await_now(asio::awaitable<T, Executor>&& x, std::source_location const& where) {
+[[gnu::always_inline]] inline T await_now(asio::awaitable<T, Executor>&& x, std::source_location const& where) {
     asio::awaitable<T, Executor> taken(std::move(x)); // destroyed, unrun, should anything below throw
     thread_state& here = this_thread();
     asio_portal& p = portal_in_force(here, where);
@@ -88,7 +88,7 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 /// Cost: none beyond `co_await`'s if `x` is ready; two stack switches if it is not. No allocation beyond that of `x`.
 /// Example: `std::size_t n = greenback::await_(socket.async_read_some(buffer, asio::deferred));`
 template <class Awaitable>
-decltype(auto) await_(Awaitable&& x, std::source_location where = std::source_location::current()) {
+[[gnu::always_inline]] inline decltype(auto) await_(Awaitable&& x, std::source_location where = std::source_location::current()) {
     if constexpr (detail::awaited_by_asio<Awaitable>) {
         return detail::await_now(std::forward<Awaitable>(x), where);
     } else if constexpr (detail::foreign_awaitable<Awaitable>) {

@@ -4,7 +4,7 @@
 // is none left.
 //
 //      high addresses   ┌──────────────────┐ ← top: the first call of the chain starts here
-//                       │ stack, size()    │   pages are committed when first touched
+//                       │ stack            │   pages are committed when first touched
 //                       ├──────────────────┤
 //      low addresses    │ guard, 16 KiB    │   touching it is SIGSEGV, never a neighbour's memory
 //                       └──────────────────┘
@@ -19,9 +19,8 @@ namespace greenback {
 
 /// The size that a stack has where nobody asked for another one.
 ///
-/// @returns the usable bytes, guard excluded. It starts as the build option GREENBACK_DEFAULT_STACK_SIZE: 320
-/// KiB unless
-///     set, 1 MiB in AddressSanitizer builds.
+/// @returns the usable bytes, guard excluded. It starts as the build option GREENBACK_DEFAULT_STACK_SIZE:
+///     320 KiB unless set, 1 MiB in AddressSanitizer builds.
 ///
 /// Thread safety: may be called at any time from any thread.
 /// Cost: one relaxed atomic load.
@@ -41,7 +40,7 @@ void default_stack_size(std::size_t bytes) noexcept;
 /// What stood in the way of another stack.
 enum class stack_limit {
     address_space, ///< RLIMIT_AS (`ulimit -v`)
-    data_segment,  ///< RLIMIT_DATA (`ulimit -d`), which counts stacks too since Linux 4.7
+    data_segment,  ///< RLIMIT_DATA (`ulimit -d`), in which Linux counts stacks since 4.7
     mapping_count, ///< vm.max_map_count; only where guards take a mapping each, that is before Linux 6.13
     memory,        ///< the kernel refused for another reason, such as strict overcommit
     size           ///< the size asked for is larger than any stack can be
@@ -50,10 +49,7 @@ enum class stack_limit {
 /// Thrown where a stack is needed and none can be had. Nothing is lost: the same request may succeed later.
 class stack_exhausted : public std::bad_alloc {
 public:
-    explicit stack_exhausted(stack_limit limit) noexcept
-        : limit_(limit)
-    {
-    }
+    explicit stack_exhausted(stack_limit limit) noexcept : limit_(limit) {}
     ~stack_exhausted() override;
 
     /// Names the limit and what to do about it.
@@ -82,8 +78,7 @@ using log_handler = void (*)(const char* line) noexcept;
 /// `stack_limit` and one for unguarded stacks.
 ///
 /// @param handler called on the thread that met the condition, with no lock held; nullptr restores the
-/// initial one, which
-///     writes to stderr.
+///     initial one, which writes to stderr.
 /// @returns the handler so far, nullptr for the initial one.
 ///
 /// Thread safety: may be called at any time from any thread; a line being written meanwhile may go to either
@@ -99,12 +94,10 @@ log_handler set_log_handler(log_handler handler) noexcept;
 /// go back to the system at once. Their addresses stay reserved for the life of the process.
 ///
 /// Thread safety: every member may be called at any time from any thread, a stack may be given back on any
-/// thread, and a
-///     child of fork() may go on using the pool (stacks in use by the parent's other threads stay so in the
-///     child).
+///     thread, and a child of fork() may go on using the pool (stacks in use by the parent's other threads
+///     stay so in the child).
 /// Cost: one uncontended lock; a stack never used before also a system call for its guard, about 1 µs.
-/// Example: `co_await greenback::with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(4 << 20),
-/// parse, input);`
+/// Example: `co_await with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(4 << 20), parse, input);`
 class pooled_stack {
 public:
     /// What Boost's own allocators publish under this name.
@@ -120,13 +113,10 @@ public:
     pooled_stack() noexcept = default;
 
     /// Stacks of at least `size` bytes; 0 means the default size.
-    explicit pooled_stack(std::size_t size) noexcept
-        : size_(size)
-    {
-    }
+    explicit pooled_stack(std::size_t size) noexcept : size_(size) {}
 
     /// @returns a stack whose `sp` is its highest address, page aligned, and whose `size` is what may be used
-    /// below it.
+    ///     below it.
     /// @throws stack_exhausted
     boost::context::stack_context allocate() const;
 

@@ -177,7 +177,7 @@ public:
     operation(asio_portal& portal, Initiation& initiation, Args&... args) noexcept
         : portal_(portal), initiation_(initiation), args_(args...) {}
 
-    typename Result::type run() {
+    [[gnu::always_inline]] typename Result::type run() {
         portal_.check_cancelled();
         bool (*start)(void*) = &initiate<operation_handler_on_task<Result>>;
         if constexpr (requires { initiation_.get_executor(); }) { // without one, the handler's executor is all there is
@@ -227,7 +227,7 @@ public:
     using return_type = typename result::type;
 
     template <class Initiation, class... InitArgs>
-    static return_type initiate(Initiation initiation, greenback::use_portal_t, InitArgs... args) {
+    [[gnu::always_inline]] static return_type initiate(Initiation initiation, greenback::use_portal_t, InitArgs... args) {
         greenback::detail::asio_portal& portal =
             greenback::detail::portal_in_force(greenback::detail::this_thread(), std::source_location());
         return greenback::detail::operation<result, Initiation, InitArgs...>(portal, initiation, args...).run();

@@ -83,17 +83,17 @@ inline void poll_all(asio::io_context& context) {
 // ---- things to await -------------------------------------------------------------------------------------------------
 
 /// Gives others a turn: suspends, and goes on from the event loop.
-template <class Executor = asio::any_io_executor> asio::awaitable<void, Executor> pause() {
+template <class Executor = asio::any_io_executor> asio::awaitable<void, Executor> yield_now() {
     co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable_t<Executor>());
 }
 
 /// Suspends if it is asked to.
-inline asio::awaitable<void> pause_if(bool suspend) {
+inline asio::awaitable<void> yield_if(bool suspend) {
     if (suspend)
-        co_await pause();
+        co_await yield_now();
 }
 
-template <class Executor = asio::any_io_executor> asio::awaitable<void, Executor> sleep(int milliseconds = 1) {
+template <class Executor = asio::any_io_executor> asio::awaitable<void, Executor> sleep_ms(int milliseconds = 1) {
     asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> timer(
         co_await asio::this_coro::executor, std::chrono::milliseconds(milliseconds));
     co_await timer.async_wait(asio::use_awaitable_t<Executor>());
@@ -107,13 +107,13 @@ inline asio::awaitable<void> forever() {
 
 template <class T> asio::awaitable<std::decay_t<T>> value_of(T value, bool suspend) {
     if (suspend)
-        co_await pause();
+        co_await yield_now();
     co_return std::move(value);
 }
 
 template <class E> asio::awaitable<void> throwing(E e, bool suspend) {
     if (suspend)
-        co_await pause();
+        co_await yield_now();
     throw std::move(e);
 }
 

@@ -57,7 +57,8 @@ public:
         park();
         errand_ = e;
         switch_out(*fiber_);
-        unpark();
+        if (needs_unpark_ || abandoned_) [[unlikely]]
+            unpark();
     }
 
     [[noreturn, gnu::noinline, gnu::cold]] static void throw_cancelled() {
@@ -70,6 +71,7 @@ protected:
     asio::cancellation_state* state_ = nullptr;
     asio::cancellation_slot* parent_slot_ = nullptr;
     bool* throw_if_cancelled_ = nullptr;
+    bool needs_unpark_ = false;       ///< written by `park` and `unpark`
     const void* executor_ = nullptr; ///< the task's, of type `executor_type()`
 };
 

@@ -37,12 +37,12 @@ public:
     /// Run the fiber until it comes out. Called on the resumer's stack, and the only writer of `thread_state::current`.
     /// The exception state is exchanged on this side alone: this function starts and ends on one thread, which cannot be
     /// said of anything on the fiber.
-    [[gnu::always_inline]] thread_state& enter() noexcept {
-        thread_state& thread = this_thread();
+    [[gnu::always_inline]] thread_state& enter(thread_state& thread) noexcept {
         portal_base* const outer = thread.current;
         exception_state const outer_exceptions = *thread.exceptions;
         fiber& f = *fiber_;
         thread.current = this;
+        entered_on_ = &thread;
         *thread.exceptions = exceptions_;
         f.state.store(fiber::running, std::memory_order_relaxed);
         switch_in(f);
@@ -57,7 +57,8 @@ protected:
     ~portal_base() = default;
 
     fiber* fiber_ = nullptr;      ///< null: not started, or over
-    exception_state exceptions_;  ///< the fiber's, while it is out
+    exception_state exceptions_{};  ///< the fiber's, while it is out
+    thread_state* entered_on_;    ///< the thread whose fiber this is while it is in
     errand errand_;               ///< written by the fiber before it goes out, read by its resumer
     const std::type_info* executor_type_;
     int backend_;                 ///< 0: standalone Asio, 1: Boost.Asio

@@ -34,6 +34,14 @@
 #include <optional>
 #include <utility>
 
+/// For what runs inside a trampoline's `await_suspend` while somebody else may already resume it: nothing of it may live in
+/// the coroutine's frame. clang before 17 may put it there when it is inlined (llvm-project issue 56301); a call prevents it.
+#if defined(__clang__)
+#define GREENBACK_IN_AWAIT_SUSPEND [[gnu::noinline]]
+#else
+#define GREENBACK_IN_AWAIT_SUSPEND [[gnu::always_inline]] inline
+#endif
+
 namespace greenback::detail {
 inline namespace GREENBACK_BACKEND_NAMESPACE {
 
@@ -56,9 +64,11 @@ public:
     // ---- the task side -------------------------------------------------------------------------------------------
 
     /// Is a portal of this very task in force where the frame `f` runs? Only then is `f` running on its fiber.
-    static portal_core* in_force(frame& f) noexcept {
-        portal_base* const p = this_thread().current;
-        if (!p || !same_type(p->executor_type(), typeid(Executor)) || p->backend() != GREENBACK_BACKEND)
+    [[gnu::always_inline]] static portal_core* in_force(thread_state& here, frame& f) noexcept {
+        portal_base* const p = here.current;
+        if (!p) [[likely]]
+            return nullptr;
+        if ( !same_type(p->executor_type(), typeid(Executor)) || p->backend() != GREENBACK_BACKEND)
             return nullptr;
         auto* const core = static_cast<portal_core*>(p);
         return core->entry_ == frames::attached_thread(f)->entry_point() ? core : nullptr;
@@ -80,15 +90,14 @@ public:
     bool started() const noexcept { return entry_ != nullptr; }
 
     /// From the trampoline's await_suspend: go on with the fiber. @returns whether the trampoline stays suspended.
-    [[gnu::noinline]] bool run_from_trampoline() noexcept {
+    GREENBACK_IN_AWAIT_SUSPEND bool run_from_trampoline() noexcept {
         if constexpr (initiates_while_suspending) {
-            if (!pass_gate())
+            if (!pass_gate()) [[unlikely]]
                 return true;
         }
-        thread* const origin = frames::attached_thread(*top());
         std::coroutine_handle<> const trampoline = trampoline_;
         unsigned const run = ++runs_;
-        if (!run_fiber(origin))
+        if (!run_fiber(frames::attached_thread(*top()), this_thread()))
             return true;
         if (runs_ == run)
             return false; // nobody else has resumed the trampoline meanwhile: it goes on as if it had never suspended
@@ -96,20 +105,46 @@ public:
         return true;
     }
 
+    /// The same for the first time: nobody else can resume the trampoline yet.
+    GREENBACK_IN_AWAIT_SUSPEND bool run_first(thread_state& here) noexcept {
+        if constexpr (initiates_while_suspending)
+            gate_.store(gate::in, std::memory_order_relaxed);
+        std::coroutine_handle<> const trampoline = trampoline_;
+        if (!run_fiber(frames::attached_thread(*top()), here)) [[unlikely]]
+            return true;
+        if (runs_ == 0) [[likely]]
+            return false;
+        trampoline.resume();
+        return true;
+    }
+
     struct trampoline_awaiter {
         portal_core* core;
         bool await_ready() const noexcept { return false; }
-        bool await_suspend(std::coroutine_handle<>) const noexcept { return core->run_from_trampoline(); }
+        GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const noexcept {
+            return core->run_from_trampoline();
+        }
         void await_resume() const noexcept {}
     };
-    /// What the trampoline awaits, again and again, until `done`.
+    struct first_awaiter {
+        portal_core* core;
+        thread_state& here;
+        bool await_ready() const noexcept { return false; }
+        GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const noexcept {
+            return core->run_first(here);
+        }
+        void await_resume() const noexcept {}
+    };
+    /// What the trampoline awaits first, without having been suspended since it asked for `here`.
+    first_awaiter run(thread_state& here) noexcept { return {this, here}; }
+    /// What it awaits after that, again and again, until `done`.
     trampoline_awaiter run() noexcept { return {this}; }
 
     void resume_parked() override {
         frame* f = top();
         f->attach_thread(&parked());
         f->clear_cancellation_slot();
-        if (!run_fiber(&parked()))
+        if (!run_fiber(&parked(), this_thread()))
             return;
         // Over. What follows may destroy this portal, so the task must not be held by it.
         thread task(std::move(parked()));
@@ -136,7 +171,7 @@ public:
         stand_in_ = &stand_in;
         thread_state* last = nullptr;
         while (!done_)
-            last = &enter();
+            last = &enter(this_thread());
         give_back(*last);
     }
 
@@ -144,7 +179,7 @@ public:
     frame* destroyed_first() const noexcept { return outermost_; }
     void destroyed_first(frame* f) noexcept { outermost_ = f; }
     void ends_by_itself() noexcept { ends_by_itself_ = true; }
-    void own_frame(frame& f) noexcept { own_frame_ = &f; }
+    void own_frame(frame& f) noexcept { outermost_ = own_frame_ = &f; }
     /// Where the fiber goes at the end, if not to a thread's cache.
     void on_end(void (*release)(fiber&, void*) noexcept, void* argument) noexcept {
         release_ = release;
@@ -162,22 +197,26 @@ public:
     }
 
     /// The meaning of `co_await std::move(x)` in the frame whose code runs.
-    template <class T> T await(asio::awaitable<T, Executor>&& x, thread_state& here) {
+    template <class T> [[gnu::always_inline]] T await(asio::awaitable<T, Executor>&& x, thread_state& here) {
         frame* const body = top();
         if (!frames::attached_thread(*body)) [[unlikely]]
             throw_no_portal(where_, no_portal_because::initiating);
         asio::awaitable<T, Executor> awaited = body->await_transform(std::move(x)); // Asio's own check for cancellation
         private_access::frame(awaited)->push_frame(body);
         // A coroutine does not see the exceptions its caller is handling, nor that the caller is unwinding.
-        exception_state* globals = here.exceptions;
-        exception_state const mine = *globals;
-        *globals = exception_state();
-        bool ok;
-        {
-            body_scope scope(*this, *body);
-            ok = pump(body);
-        }
-        *this_thread().exceptions = mine;
+        exception_state const mine = *here.exceptions;
+        bool const handling = mine.caught || mine.uncaught;
+        if (handling) [[unlikely]]
+            *here.exceptions = exception_state();
+        std::coroutine_handle<> const own = std::exchange(frames::coroutine(*body), trampoline_);
+        frame* const outermost = outermost_;
+        if (!outermost) [[unlikely]]
+            outermost_ = body;
+        bool const ok = pump<false>(body);
+        outermost_ = outermost;
+        frames::coroutine(*body) = own;
+        if (handling) [[unlikely]]
+            *this_thread().exceptions = mine;
         if (!ok) [[unlikely]]
             leave_abandoned(*body, awaited);
         return awaited.await_resume();
@@ -185,13 +224,14 @@ public:
 
     /// Pump the task until `base` is on top again. The fiber's whole job under a task-wide portal.
     /// @returns false if the task is being destroyed instead
-    bool pump(frame* base) {
-        frame* const outer_base = std::exchange(base_, base);
-        bool ok = true;
-        for (frame* f = top(); ok && f != base; f = top())
-            ok = step(*f, *base);
-        base_ = outer_base;
-        return ok;
+    template <bool TaskWide> [[gnu::always_inline]] bool pump(frame* base) {
+        frame* f = top();
+        do {
+            if (!step<TaskWide>(*f, *base)) [[unlikely]]
+                return false;
+            f = top();
+        } while (f != base);
+        return true;
     }
 
     void finish() noexcept { done_ = true; }
@@ -213,11 +253,14 @@ public:
         thread* const owner = body->detach_thread();
         if (owner != &parked())
             new (&parked_) thread(std::move(*owner));
-        if (body != own_frame_)
+        if (body != own_frame_) {
             parked_body_.emplace(*this, *body);
+            needs_unpark_ = true;
+        }
     }
 
     void unpark() override {
+        needs_unpark_ = false;
         parked_body_.reset();
         if (abandoned_) [[unlikely]] {
             attach_stand_in(*top());
@@ -276,11 +319,12 @@ private:
 
     /// Run the fiber, and what it leaves to be done, until it has suspended or its job is over.
     /// @param origin where the task's owner stands if it is given back without having been away
+    /// @param here this thread
     /// @returns whether the job is over; if not, the portal may be gone
-    [[gnu::always_inline]] bool run_fiber(thread* origin) noexcept {
+    [[gnu::always_inline]] bool run_fiber(thread* origin, thread_state& here) noexcept {
         owner_ = origin;
         for (;;) {
-            thread_state& here = enter();
+            enter(here);
             if (done_) {
                 give_back(here);
                 return true;
@@ -312,42 +356,43 @@ private:
             return_fiber(here, *std::exchange(fiber_, nullptr));
     }
 
-    /// The handles of the top frame and its caller, while they lead to the trampoline.
+    /// The handles of the top frame and its caller, while they lead to the trampoline. In a task-wide pump no body lies
+    /// further out, so one of these two is the outermost frame that does.
     struct exchange {
         frame* top = nullptr;
-        frame* caller = nullptr; // null: it is the base, which is not ours to change
-        frame* outermost;
+        frame* caller; // null: it is the base, which is not ours to change
+        frame* base;
         std::coroutine_handle<> top_coroutine, caller_coroutine;
 
         /// @returns the top frame's own handle
-        [[gnu::always_inline]] std::coroutine_handle<> make(portal_core& core, frame& f, frame& base) noexcept {
+        template <bool TaskWide>
+        [[gnu::always_inline]] std::coroutine_handle<> make(portal_core& core, frame& f, frame& below) noexcept {
             top = &f;
+            base = &below;
+            caller = nullptr;
             top_coroutine = std::exchange(frames::coroutine(f), core.trampoline_);
-            outermost = core.outermost_;
             frame* const c = frames::caller(f);
-            if (c != &base) {
+            if (c != &below) {
                 caller = c;
                 caller_coroutine = std::exchange(frames::coroutine(*c), core.trampoline_);
             }
-            if (!outermost)
+            if constexpr (TaskWide)
                 core.outermost_ = caller ? caller : top;
             return top_coroutine;
         }
-        [[gnu::always_inline]] void put_back(portal_core& core) noexcept {
-            if (!top)
-                return;
-            core.outermost_ = outermost;
+        template <bool TaskWide> [[gnu::always_inline]] void put_back(portal_core& core) noexcept {
+            if constexpr (TaskWide)
+                core.outermost_ = nullptr;
             if (caller)
                 frames::coroutine(*caller) = caller_coroutine;
             frames::coroutine(*top) = top_coroutine;
-            top = caller = nullptr;
         }
     };
 
 #if GREENBACK_ASIO_VERSION >= 102400
 
     /// Resume the frame on top. Where it suspends in an operation, go out and have the operation initiated out there.
-    [[gnu::always_inline]] bool step(frame& f, frame& base) {
+    template <bool TaskWide> [[gnu::always_inline]] bool step(frame& f, frame& base) {
         typename frames::resume_context context;
         frames::resume(f, context);
         if (!context.after_suspend_fn_) [[likely]]
@@ -355,11 +400,11 @@ private:
         if (abandoned_)
             return false; // nothing is started for a task that is being destroyed
         exchange x;
-        x.make(*this, *top(), base);
+        x.template make<TaskWide>(*this, *top(), base);
         initiation i{context.after_suspend_fn_, context.after_suspend_arg_};
         errand_ = {&initiation::run, &i};
         switch_out(*fiber_);
-        x.put_back(*this);
+        x.template put_back<TaskWide>(*this);
         return !abandoned_;
     }
 
@@ -378,14 +423,15 @@ private:
     /// Resume the frame on top. It may initiate an operation before it has returned, and another thread may resume the
     /// task at any moment after that: so the handles are exchanged before, and `gate_` keeps that thread out until the
     /// fiber is.
-    [[gnu::always_inline]] bool step(frame& f, frame& base) {
+    template <bool TaskWide> [[gnu::always_inline]] bool step(frame& f, frame& base) {
         exchange x;
         exchange* const outer = std::exchange(exchange_, &x);
-        x.make(*this, f, base).resume();
+        x.template make<TaskWide>(*this, f, base).resume();
         if (!abandoned_ && !threads::owns(*owner_)) [[unlikely]]
             switch_out(*fiber_);
         exchange_ = outer;
-        x.put_back(*this);
+        if (x.top) [[likely]] // not put back by `complete_inline`
+            x.template put_back<TaskWide>(*this);
         return !abandoned_;
     }
 
@@ -394,16 +440,28 @@ private:
     /// The trampoline was resumed. @returns false if the fiber is still in: the task has been handed over to it.
     bool pass_gate() noexcept {
         if (gate_.load(std::memory_order_acquire) == gate::in) {
-            if (this_thread().current == this && fiber_->holds(__builtin_frame_address(0)))
+            thread_state& here = this_thread();
+            if (here.current == this && fiber_->holds(__builtin_frame_address(0)))
                 return complete_inline(), false;
-            return !hand_over();
+            if (&here == entered_on_)
+                return !hand_over();
+            wait_until_out();
         }
         gate_.store(gate::in, std::memory_order_relaxed);
         return true;
     }
 
-    /// Another thread's fiber is on its way out. Leave it the task; if it was out before it could see that, take the
-    /// task again. @returns whether the task is handed over
+    /// Another thread's fiber is on its way out. The task must go on here all the same: the operation's handler may have
+    /// been bound to this thread's executor, a strand say, and the other thread is not in it. An initiation has nothing
+    /// left to do but to return, so this takes as long as a switch; sleep, should that thread be preempted meanwhile.
+    void wait_until_out() noexcept {
+        gate in = gate::in;
+        if (gate_.compare_exchange_strong(in, gate::awaited, std::memory_order_acq_rel, std::memory_order_acquire))
+            gate_.wait(gate::awaited, std::memory_order_acquire);
+    }
+
+    /// This thread's fiber is in, further down the stack. Leave it the task; if it was out before it could see that, take
+    /// the task again. @returns whether the task is handed over
     bool hand_over() noexcept {
         frame* const f = top();
         thread* const owner = f->detach_thread();
@@ -418,20 +476,30 @@ private:
     /// On the fiber itself: an operation has completed inside its own initiation (`dispatch`). Run the task on from here,
     /// where its handler runs (inside the strand, if it is one), as Asio would; then hand it to the step further out.
     void complete_inline() noexcept {
-        exchange& x = *exchange_; // of the step that runs below this on the fiber; it will go out, or go on, from there
-        frame& base = *base_;
+        if (outermost_ == exchange_->top || outermost_ == exchange_->caller)
+            complete_inline_above<true>(*exchange_);
+        else
+            complete_inline_above<false>(*exchange_);
+    }
+
+    /// @param x of the step that runs below this on the fiber; it will go out, or go on, from there
+    template <bool TaskWide> void complete_inline_above(exchange& x) noexcept {
+        frame& base = *x.base;
         thread* const outer = owner_;
         thread* const here = frames::attached_thread(*top());
         owner_ = here;
-        x.put_back(*this);
+        x.template put_back<TaskWide>(*this);
+        x.top = nullptr;
         for (frame* f = top(); f != &base; f = top()) {
-            x.make(*this, *f, base).resume();
+            x.template make<TaskWide>(*this, *f, base).resume();
             if (abandoned_ || !threads::owns(*owner_)) {
                 if (owner_ == here)
                     owner_ = outer;
                 return;
             }
-            x.put_back(*this);
+            if (x.top) // else the operation of `f` has completed inline, too
+                x.template put_back<TaskWide>(*this);
+            x.top = nullptr;
         }
         if (owner_ != here)
             return; // the fiber was out meanwhile: somebody else owns the task now
@@ -441,8 +509,12 @@ private:
 
     /// The resumer: the fiber is out. @returns whether the task was handed over meanwhile, to be gone on with
     bool leave_gate() noexcept {
-        if (gate_.exchange(gate::out, std::memory_order_acq_rel) != gate::arrived)
+        gate const was = gate_.exchange(gate::out, std::memory_order_acq_rel);
+        if (was != gate::arrived) {
+            if (was == gate::awaited)
+                gate_.notify_one(); // by address: the thread that waits may have ended the portal already
             return false;
+        }
         gate_.store(gate::in, std::memory_order_relaxed);
         return true;
     }
@@ -467,12 +539,12 @@ private:
     enum class gate : unsigned char {
         out,     ///< the fiber is out, the task suspended. Written by the fiber's resumer, once it is.
         in,      ///< the fiber is in, or on its way out. Written by whoever goes in.
-        arrived, ///< it is still in, but the task has been resumed and waits in `handed_over_`. Written by that thread.
+        awaited, ///< it is still in, and another thread, which has the task, waits for it to come out. Written by that.
+        arrived, ///< it is still in, but the task was resumed further up the same stack and waits in `handed_over_`.
     };
 
     entry* entry_ = nullptr;             ///< the task. Set by `start`.
     std::coroutine_handle<> trampoline_; ///< set by `start`
-    frame* base_ = nullptr;              ///< the frame at which the innermost `pump` ends
     frame* outermost_ = nullptr;         ///< the outermost frame whose handle is exchanged; null: none
     std::optional<stand_in_task>* stand_in_ = nullptr; ///< during `abandon`; made when it is needed
     frame* own_frame_ = nullptr;         ///< the portal's own frame, where its function is the body; null: task-wide

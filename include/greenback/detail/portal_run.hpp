@@ -22,7 +22,7 @@ using call_result = std::decay_t<std::invoke_result_t<std::decay_t<F>, std::deca
 
 /// From the thread's cache, and back to it.
 struct cached_stack {
-    fiber& take() { return borrow_fiber(this_thread()); }
+    fiber& take(thread_state& here) { return borrow_fiber(here); }
     template <class Core> void arrange_return(Core&) noexcept {}
 };
 
@@ -33,7 +33,7 @@ public:
         requires(!std::same_as<std::decay_t<A>, allocated_stack>)
     explicit allocated_stack(A&& alloc) : alloc_(std::forward<A>(alloc)) {}
 
-    fiber& take() {
+    fiber& take(thread_state&) {
         boost::context::stack_context stack = alloc_.allocate();
         auto const top = reinterpret_cast<std::uintptr_t>(stack.sp);
         auto const where = (top - sizeof(record)) & ~std::uintptr_t(alignof(record) - 1);
@@ -66,8 +66,8 @@ public:
     kept_stack() = default;
     template <class StackAllocator>
     explicit kept_stack(allocated_stack<StackAllocator> source)
-        : source_([source = std::make_shared<allocated_stack<StackAllocator>>(std::move(source))]() -> fiber& {
-              return source->take();
+        : source_([source = std::make_shared<allocated_stack<StackAllocator>>(std::move(source))](thread_state& here) -> fiber& {
+              return source->take(here);
           }) {}
     kept_stack(kept_stack const&) = delete;
     ~kept_stack() {
@@ -75,16 +75,16 @@ public:
             return_fiber(this_thread(), *fiber_);
     }
 
-    fiber& take() {
+    fiber& take(thread_state& here) {
         if (!fiber_)
-            fiber_ = source_ ? &source_() : &borrow_fiber(this_thread());
+            fiber_ = source_ ? &source_(here) : &borrow_fiber(here);
         return *fiber_;
     }
     bool busy = false; ///< a function runs, or waits, on it. Written where it starts and where it ends.
 
 private:
     fiber* fiber_ = nullptr;
-    std::function<fiber&()> source_; ///< empty: the library's pool
+    std::function<fiber&(thread_state&)> source_; ///< empty: the library's pool
 };
 
 class borrowed_stack {
@@ -102,7 +102,7 @@ public:
             throw_portal_busy();
         taken_ = stack_->busy = true;
     }
-    fiber& take() { return stack_->take(); }
+    fiber& take(thread_state& here) { return stack_->take(here); }
     template <class Core> void arrange_return(Core& core) noexcept {
         core.on_end([](fiber& f, void*) noexcept { f.state.store(fiber::parked, std::memory_order_relaxed); }, nullptr);
     }
@@ -210,15 +210,17 @@ asio::awaitable<R, Executor> portal_coroutine(portal_body, Stack stack, F f, Arg
     if constexpr (requires { stack.occupy(); })
         stack.occupy();
     call_into_frame<R, Executor, F, Args...> job{self.asio_frame(), self.core(), f, {args...}};
-    if (portal_core<Executor>::in_force(self.asio_frame())) {
+    thread_state& here = this_thread();
+    if (portal_core<Executor>::in_force(here, self.asio_frame())) {
         job.call(); // on the fiber that runs this frame
     } else {
         portal_core<Executor>& core = self.core();
-        fiber& taken = stack.take();
+        fiber& taken = stack.take(here);
         stack.arrange_return(core);
         core.start(taken, &job.run, &job, self.asio_frame(), std::coroutine_handle<promise>::from_promise(self));
         core.own_frame(self.asio_frame());
         unwound_first<Executor> guard{core};
+        co_await core.run(here);
         while (!core.done())
             co_await core.run();
     }

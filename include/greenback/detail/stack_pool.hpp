@@ -63,9 +63,7 @@ std::size_t stacks_idle() noexcept;
 void for_each_stack(void (*visit)(void* top, std::size_t size, bool in_use, void* arg), void* arg);
 
 /// The same for a callable `visit(stack, in_use)`.
-template <class Visitor>
-void for_each_stack(Visitor&& visit)
-{
+template <class Visitor> void for_each_stack(Visitor&& visit) {
     using visitor = std::remove_reference_t<Visitor>;
     for_each_stack(
         [](void* top, std::size_t size, bool in_use, void* arg) {

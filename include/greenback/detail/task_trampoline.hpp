@@ -36,12 +36,13 @@ private:
     /// Its first step is the one of `first`, on the stack of whoever pumps the task.
     static task_trampoline run(frame& first, extent e, fiber* f) {
         promise_type& self = co_await promise_of_this<promise_type>();
-        if (core* const outer = core::in_force(first); outer && e == extent::call)
+        thread_state& here = this_thread();
+        if (core* const outer = core::in_force(here, first); outer && e == extent::call)
             co_await instead_of_this{outer}; // its fiber resumes `first` right now: so be it
         self.put_back();
         if (!f) {
             try {
-                f = &borrow_fiber(this_thread());
+                f = &borrow_fiber(here);
             } catch (...) {
                 first.unhandled_exception(); // as if the coroutine had thrown it at once
             }
@@ -55,6 +56,7 @@ private:
         job work{self.core_, base};
         self.core_.start(*f, &job::run, &work, first, handle::from_promise(self));
         self.core_.ends_by_itself();
+        co_await self.core_.run(here);
         while (!self.core_.done())
             co_await self.core_.run();
     }
@@ -64,7 +66,7 @@ private:
         frame* base;
         static void run(void* self) noexcept {
             job& j = *static_cast<job*>(self);
-            j.portal.pump(j.base);
+            j.portal.template pump<true>(j.base);
             j.portal.finish();
         }
     };
@@ -135,15 +137,16 @@ template <class Executor> asio::awaitable<void, Executor> ensure_portal_coroutin
     using trampoline = task_trampoline<Executor>;
     promise& own = co_await promise_of_this<promise>();
     frame_base<Executor>& self = own.asio_frame();
-    if (!portal_core<Executor>::in_force(self)) {
+    thread_state& here = this_thread();
+    if (!portal_core<Executor>::in_force(here, self)) {
         frame_base<Executor>* const caller = frame_access<Executor>::caller(self);
         // Awaited by the entry frame itself, it would serve nobody: nothing else of this task will run.
         if (caller != frame_access<Executor>::attached_thread(self)->entry_point()) {
-            fiber& f = borrow_fiber(this_thread());
+            fiber& f = borrow_fiber(here);
             try {
                 trampoline::lead(*caller, trampoline::extent::task, &f);
             } catch (...) {
-                return_fiber(this_thread(), f);
+                return_fiber(here, f);
                 throw;
             }
         }

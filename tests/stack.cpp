@@ -1,0 +1,618 @@
+// SPDX-License-Identifier: MIT
+
+#include "support/catch.hpp"
+
+#include <greenback/detail/stack_pool.hpp>
+#include <greenback/stack.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <limits>
+#include <new>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_ASAN 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) && !defined(UNDER_ASAN)
+#define UNDER_ASAN 1
+#endif
+#if defined(__SANITIZE_THREAD__) && !defined(UNDER_TSAN)
+#define UNDER_TSAN 1
+#endif
+#ifdef UNDER_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
+using namespace greenback;
+using detail::acquire_stack;
+using detail::acquire_stacks;
+using detail::release_stack;
+using detail::release_stacks;
+using detail::stack;
+
+namespace {
+
+#if defined(UNDER_ASAN) || defined(UNDER_TSAN)
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
+
+// Valgrind keeps books on every byte of address space; it shows by what it preloads into its client.
+bool under_valgrind() {
+    const char* const preloaded = std::getenv("LD_PRELOAD");
+    return preloaded && std::strstr(preloaded, "vgpreload");
+}
+
+constexpr std::size_t kib = 1024;
+constexpr std::size_t mib = 1024 * kib;
+
+std::size_t page_size() { return pooled_stack::traits_type::page_size(); }
+
+// Volatile, so that no compiler and no sanitizer has an opinion on an address outside of every object it
+// knows.
+char peek(const void* address) { return *static_cast<const volatile char*>(address); }
+
+void poke(void* address, char value = 1) { *static_cast<volatile char*>(address) = value; }
+
+char* below_top(stack s, std::size_t bytes) { return static_cast<char*>(s.top) - bytes; }
+
+std::size_t mapping_count() {
+    std::ifstream maps("/proc/self/maps");
+    return static_cast<std::size_t>(std::count(std::istreambuf_iterator<char>(maps), {}, '\n'));
+}
+
+// How a child process ended, and what it wrote by `say`.
+struct outcome {
+    int status = 0;
+    std::string said;
+
+    bool exited_with(int code) const { return WIFEXITED(status) && WEXITSTATUS(status) == code; }
+    bool crashed() const { return WIFSIGNALED(status) && (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGBUS); }
+};
+
+int say_to = -1;
+
+void say(const char* text) noexcept {
+    const auto written = ::write(say_to, text, std::strlen(text));
+    (void)written;
+}
+
+// Runs `f` in a forked child, whose exit code is f's result. Nothing of Catch may be used in there.
+outcome in_child(const std::function<int()>& f) {
+    int ends[2];
+    if (::pipe(ends) != 0)
+        throw std::runtime_error("pipe");
+    const pid_t child = ::fork();
+    if (child < 0)
+        throw std::runtime_error("fork");
+    if (child == 0) {
+        // Catch and the sanitizers would turn the signal into a report and an exit of their own.
+        for (const int crash : {SIGSEGV, SIGBUS, SIGABRT})
+            std::signal(crash, SIG_DFL);
+        const rlimit no_core{0, 0}; // nor is a crash on purpose worth a dump
+        ::setrlimit(RLIMIT_CORE, &no_core);
+        ::alarm(30); // a lock held for ever would hang the test
+        ::close(ends[0]);
+        say_to = ends[1];
+        int code = 99;
+        try {
+            code = f();
+        } catch (const std::exception& e) {
+            say(e.what());
+        }
+        ::_exit(code);
+    }
+    ::close(ends[1]);
+    outcome result;
+    char text[512];
+    for (ssize_t n = 0; (n = ::read(ends[0], text, sizeof text)) > 0;)
+        result.said.append(text, static_cast<std::size_t>(n));
+    ::close(ends[0]);
+    ::waitpid(child, &result.status, 0);
+    return result;
+}
+
+bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+
+} // namespace
+
+TEST_CASE("a stack is page aligned, at least as large as asked for, and usable from end to end", "[stack]") {
+    for (const std::size_t asked :
+         {std::size_t(1), 16 * kib, 16 * kib + 1, std::size_t(100000), 256 * kib, 320 * kib, 3 * mib, 70 * mib}) {
+        const stack s = acquire_stack(asked);
+        CHECK(s.size >= asked);
+        CHECK(s.size >= 16 * kib);
+        CHECK(s.size <= std::max(std::max(16 * kib, page_size()), asked + asked / 4 + page_size()));
+        CHECK(s.size == detail::rounded_stack_size(asked));
+        CHECK(detail::rounded_stack_size(s.size) == s.size);
+        CHECK(reinterpret_cast<std::uintptr_t>(s.top) % page_size() == 0);
+        CHECK(s.size % page_size() == 0);
+        poke(below_top(s, 1), 7);
+        poke(s.bottom(), 8);
+        CHECK(peek(below_top(s, 1)) == 7);
+        CHECK(peek(s.bottom()) == 8);
+        release_stack(s);
+    }
+}
+
+TEST_CASE("the byte below a stack can't be touched", "[stack]") {
+    const bool forced = GENERATE(false, true);
+    CAPTURE(forced);
+    detail::force_protection_guards(forced);
+    // A size of its own for each run, so that the stack is a new one.
+    const stack s = acquire_stack(forced ? 640 * kib : 768 * kib);
+    detail::force_protection_guards(false);
+
+    CHECK(in_child([&] { return poke(s.bottom()), 0; }).exited_with(0));
+    for (const std::size_t distance : {std::size_t(1), detail::stack_guard_size()}) {
+        CHECK(in_child([&] {
+                  poke(static_cast<char*>(s.bottom()) - distance);
+                  return 0;
+              }).crashed());
+    }
+    SECTION("nor after its pages were given back") {
+        poke(s.bottom());
+        detail::discard_pages(s, 0);
+        CHECK(peek(s.bottom()) == 0);
+        CHECK(in_child([&] {
+                  poke(static_cast<char*>(s.bottom()) - 1);
+                  return 0;
+              }).crashed());
+    }
+    release_stack(s);
+}
+
+TEST_CASE("the stack released last is the next to be handed out", "[stack]") {
+    constexpr std::size_t size = 48 * kib;
+    stack s[5];
+    for (stack& x : s)
+        x = acquire_stack(size);
+    release_stack(s[1]);
+    release_stack(s[4]);
+    release_stack(s[0]);
+    CHECK(acquire_stack(size).top == s[0].top);
+    CHECK(acquire_stack(size).top == s[4].top);
+    release_stack(s[4]);
+    CHECK(acquire_stack(size - 100).top == s[4].top); // nearly the same size: the same stacks
+    CHECK(acquire_stack(size).top == s[1].top);
+    release_stacks(s, 5);
+    stack again[5];
+    REQUIRE(acquire_stacks(size, again, 5) == 5);
+    for (int i = 0; i != 5; ++i)
+        CHECK(again[i].top == s[4 - i].top);
+    release_stacks(again, 5);
+}
+
+TEST_CASE("a batch may mix sizes, and every stack of it returns to its own kind", "[stack]") {
+    const stack a = acquire_stack(20 * kib);
+    const stack b = acquire_stack(28 * kib);
+    const stack both[] = {a, b};
+    const std::size_t idle = detail::stacks_idle();
+    release_stacks(both, 2);
+    CHECK(detail::stacks_idle() == idle + 2);
+    CHECK(acquire_stack(20 * kib).top == a.top);
+    CHECK(acquire_stack(28 * kib).top == b.top);
+    CHECK(detail::stacks_idle() == idle);
+    release_stacks(both, 2);
+}
+
+TEST_CASE("a bounded number of idle stacks keep their pages, the longest idle lose them", "[stack]") {
+    constexpr std::size_t size = 56 * kib;
+    std::vector<stack> s(200);
+    for (std::size_t have = 0; have != s.size();)
+        have += acquire_stacks(size, s.data() + have, s.size() - have);
+    for (const stack& x : s)
+        poke(below_top(x, 1), 5);
+    release_stacks(s.data(), s.size());
+    // Counted without touching anything: reading would not commit memory, but would be harder to trust.
+    const auto resident =
+        std::count_if(s.begin(), s.end(), [](stack x) { return detail::stack_bytes_touched(x) != 0; });
+    CHECK(resident == 64);
+    std::vector<stack> again(s.size());
+    REQUIRE(acquire_stacks(size, again.data(), again.size()) == again.size());
+    for (std::size_t i = 0; i != 64; ++i) {
+        CHECK(again[i].top == s[s.size() - 1 - i].top);
+        CHECK(peek(below_top(again[i], 1)) == 5);
+    }
+    std::set<void*> tops;
+    for (const stack& x : again)
+        tops.insert(x.top);
+    CHECK(tops.size() == s.size()); // each once, none was lost
+    for (std::size_t i = 64; i != again.size(); ++i)
+        CHECK(peek(below_top(again[i], 1)) == 0);
+    release_stacks(again.data(), again.size());
+}
+
+TEST_CASE("discarding pages spares the bytes to be kept at the top", "[stack]") {
+    const stack s = acquire_stack(112 * kib);
+    const std::size_t page = page_size();
+    for (std::size_t at = page; at <= s.size; at += page)
+        poke(below_top(s, at), 3);
+    detail::discard_pages(s, 1); // rounded up to a page
+    CHECK(peek(below_top(s, page)) == 3);
+    CHECK(peek(below_top(s, 2 * page)) == 0);
+    CHECK(peek(s.bottom()) == 0);
+    detail::discard_pages(s, std::numeric_limits<std::size_t>::max());
+    CHECK(peek(below_top(s, page)) == 3);
+    detail::discard_pages(s, 0);
+    CHECK(peek(below_top(s, page)) == 0);
+    release_stack(s);
+}
+
+TEST_CASE("the deepest use of a stack can be told afterwards", "[stack]") {
+    const stack s = acquire_stack(5 * mib);
+    detail::discard_pages(s, 0);
+    if (detail::stack_bytes_touched(s) != 0) {
+        WARN("the system doesn't tell which pages were touched, or memory is locked");
+    } else {
+        poke(below_top(s, 1));
+        CHECK(detail::stack_bytes_touched(s) == page_size());
+        poke(below_top(s, 4 * mib));
+        CHECK(detail::stack_bytes_touched(s) == 4 * mib);
+        poke(s.bottom());
+        CHECK(detail::stack_bytes_touched(s) == s.size);
+        detail::discard_pages(s, page_size());
+        CHECK(detail::stack_bytes_touched(s) == page_size());
+    }
+    release_stack(s);
+}
+
+TEST_CASE("a hundred thousand stacks in use take fewer than two hundred memory mappings", "[stack]") {
+    if (detail::stack_guard_kind() != detail::guard_kind::marker) {
+        WARN("skipped: this system guards stacks by mprotect, which takes two mappings for each");
+        return;
+    }
+    if (under_valgrind()) {
+        WARN("skipped: valgrind takes minutes for 33 GiB of address space");
+        return;
+    }
+    // In a child, whose memory is gone afterwards. A sanitizer's own mappings are not what is counted.
+    const outcome result = in_child([] {
+        const std::size_t count = sanitized ? 10000 : 100000;
+        const std::size_t before = mapping_count();
+        std::vector<stack> s(count);
+        for (std::size_t have = 0; have != count;) {
+            const std::size_t n = acquire_stacks(0, s.data() + have, std::min<std::size_t>(16, count - have));
+            for (std::size_t i = have; i != have + n; ++i)
+                poke(below_top(s[i], 64));
+            have += n;
+        }
+        const std::size_t grown = mapping_count() - before;
+        say(std::to_string(grown).c_str());
+        if (grown >= (sanitized ? 150U : 100U) || (!sanitized && before + grown >= 200))
+            return 1;
+        release_stacks(s.data(), count);
+        return detail::stacks_idle() >= count ? 0 : 2;
+    });
+    CAPTURE(result.said);
+    CHECK(result.exited_with(0));
+}
+
+TEST_CASE("the address space limit is named when it is reached, and nothing is lost", "[stack]") {
+    if (sanitized || under_valgrind()) {
+        WARN("skipped: a sanitizer needs more address space than any sensible limit");
+        return;
+    }
+    const outcome result = in_child([] {
+        set_log_handler([](const char* line) noexcept { say("LOG "), say(line), say("\n"); });
+        rlimit limit{};
+        ::getrlimit(RLIMIT_AS, &limit);
+        limit.rlim_cur = 512 * mib;
+        if (::setrlimit(RLIMIT_AS, &limit) != 0)
+            return 1;
+        std::vector<stack> s;
+        s.reserve(4096);
+        for (int failures = 0; failures != 3;) {
+            try {
+                s.push_back(acquire_stack(192 * kib));
+                poke(below_top(s.back(), 1));
+            } catch (const std::bad_alloc& e) {
+                const auto* const exhausted = dynamic_cast<const stack_exhausted*>(&e);
+                if (!exhausted || exhausted->limit() != stack_limit::address_space)
+                    return say(e.what()), 2;
+                if (!contains(e.what(), "address space limit") || !contains(e.what(), "RLIMIT_AS"))
+                    return say(e.what()), 3;
+                ++failures;
+            }
+        }
+        if (s.size() < 1000) // growing must not have given up half-way: 512 MiB are 2,400 of them
+            return say(std::to_string(s.size()).c_str()), 4;
+        const stack last = s.back();
+        release_stack(last);
+        if (acquire_stack(192 * kib).top != last.top)
+            return 5;
+        limit.rlim_cur = limit.rlim_max;
+        if (::setrlimit(RLIMIT_AS, &limit) != 0)
+            return 6;
+        const std::size_t more = acquire_stacks(192 * kib, s.data(), 1000);
+        return more == 1000 ? 0 : 7;
+    });
+    CAPTURE(result.said);
+    CHECK(result.exited_with(0));
+    CHECK(contains(result.said, "RLIMIT_AS"));
+    CHECK(result.said.find("LOG") == result.said.rfind("LOG")); // once per process
+}
+
+TEST_CASE("the data segment limit is named when it is reached", "[stack]") {
+    if (sanitized || under_valgrind()) {
+        WARN("skipped: a sanitizer needs more data than any sensible limit");
+        return;
+    }
+    const outcome result = in_child([] {
+        set_log_handler([](const char*) noexcept {});
+        rlimit limit{};
+        ::getrlimit(RLIMIT_DATA, &limit);
+        limit.rlim_cur = 512 * mib;
+        ::setrlimit(RLIMIT_DATA, &limit);
+        try {
+            for (int i = 0; i != 100000; ++i)
+                acquire_stack(192 * kib);
+        } catch (const stack_exhausted& e) {
+            say(e.what());
+            return e.limit() == stack_limit::data_segment ? 0 : 1;
+        }
+        return 77; // kernels before 4.7 don't count stacks
+    });
+    CAPTURE(result.said);
+    CHECK((result.exited_with(0) || result.exited_with(77)));
+}
+
+TEST_CASE("vm.max_map_count is named when guards run into it, and nothing is lost", "[stack]") {
+    std::size_t most = 0;
+    std::ifstream("/proc/sys/vm/max_map_count") >> most;
+    if (sanitized || under_valgrind() || most == 0 || most > 200000) {
+        WARN("skipped: a sanitizer has mappings of its own, and a limit beyond 200,000 takes too long to "
+             "reach");
+        return;
+    }
+    const bool unguarded = GENERATE(false, true);
+    CAPTURE(unguarded);
+    const outcome result = in_child([=] {
+        set_log_handler([](const char* line) noexcept { say("LOG "), say(line), say("\n"); });
+        detail::force_protection_guards(true);
+        std::vector<stack> s(most);
+        std::size_t have = 0;
+        try {
+            while (have != most)
+                have += acquire_stacks(16 * kib, s.data() + have, std::min<std::size_t>(64, most - have));
+            return say("no limit met"), 1;
+        } catch (const stack_exhausted& e) {
+            if (e.limit() != stack_limit::mapping_count || !contains(e.what(), "vm.max_map_count"))
+                return say(e.what()), 2;
+        }
+        if (have < most / 2 - 200)
+            return say(std::to_string(have).c_str()), 3;
+        for (int i = 0; i != 1000; ++i) { // failing is not expensive either
+            try {
+                acquire_stack(16 * kib);
+                return 4;
+            } catch (const std::bad_alloc&) {
+            }
+        }
+        if (unguarded) {
+            allow_unguarded_stacks(true);
+            const stack bare = acquire_stack(16 * kib);
+            poke(bare.bottom());
+            acquire_stack(16 * kib);
+            return 0;
+        }
+        release_stack(s[have - 1]);
+        if (acquire_stack(16 * kib).top != s[have - 1].top)
+            return 5;
+        return 0;
+    });
+    CAPTURE(result.said);
+    CHECK(result.exited_with(0));
+    CHECK(contains(result.said, "LOG greenback: no stack to be had: the process has reached vm.max_map_count"));
+    CHECK(contains(result.said, "WITHOUT A GUARD") == unguarded);
+    CHECK(std::count(result.said.begin(), result.said.end(), '\n') == (unguarded ? 2 : 1));
+}
+
+TEST_CASE("a size that no stack can have is refused", "[stack]") {
+    const log_handler before = set_log_handler([](const char*) noexcept {});
+    CHECK_THROWS_AS(acquire_stack(std::numeric_limits<std::size_t>::max()), std::bad_alloc);
+    try {
+        acquire_stack(std::numeric_limits<std::size_t>::max() / 2);
+        FAIL("no exception");
+    } catch (const stack_exhausted& e) {
+        CHECK(e.limit() == stack_limit::size);
+    }
+    CHECK(set_log_handler(before) != nullptr);
+}
+
+TEST_CASE("every stack that was ever handed out is visited once, with its state", "[stack]") {
+    constexpr std::size_t size = 160 * kib;
+    std::vector<stack> s(150);
+    REQUIRE(acquire_stacks(size, s.data(), s.size()) == s.size());
+    release_stacks(s.data() + 50, 100); // 64 of them resident, 36 cold
+    std::vector<void*> used;
+    std::vector<void*> idle;
+    detail::for_each_stack([&](stack x, bool in_use) {
+        if (x.size == size)
+            (in_use ? used : idle).push_back(x.top);
+        CHECK(peek(below_top(x, 1)) < 10); // readable
+    });
+    CHECK(used.size() == 50);
+    CHECK(idle.size() == 100);
+    for (const stack& x : s) {
+        const bool expected_in_use = &x < s.data() + 50;
+        CHECK(std::count(used.begin(), used.end(), x.top) == (expected_in_use ? 1 : 0));
+        CHECK(std::count(idle.begin(), idle.end(), x.top) == (expected_in_use ? 0 : 1));
+    }
+    SECTION("and the visitor may use the pool") {
+        std::size_t visited = 0;
+        detail::for_each_stack([&](stack x, bool) {
+            if (x.size == size && ++visited < 300)
+                release_stack(acquire_stack(size));
+        });
+        CHECK(visited >= 150);
+    }
+    release_stacks(s.data(), 50);
+}
+
+TEST_CASE("stacks are taken, released and visited by several threads at once", "[stack]") {
+    std::atomic<bool> clash{false};
+    std::atomic<int> running{4};
+    std::vector<std::thread> threads;
+    for (unsigned id = 1; id <= 4; ++id) {
+        threads.emplace_back([&, id] {
+            stack held[24];
+            unsigned random = id * 7919;
+            for (int round = 0; round != 400; ++round) {
+                random = random * 1103515245 + 12345;
+                const std::size_t want = 1 + (random >> 16) % 24;
+                const std::size_t size = ((random >> 8) % 3 + 2) * 16 * kib;
+                const std::size_t have = acquire_stacks(size, held, want);
+                for (std::size_t i = 0; i != have; ++i)
+                    poke(below_top(held[i], 1), static_cast<char>(id));
+                std::this_thread::yield();
+                for (std::size_t i = 0; i != have; ++i) {
+                    if (peek(below_top(held[i], 1)) != static_cast<char>(id))
+                        clash = true;
+                }
+                release_stacks(held, have);
+            }
+            --running;
+        });
+    }
+    std::size_t visited = 0;
+    do {
+        detail::for_each_stack([&](stack, bool) { ++visited; });
+        std::this_thread::yield(); // valgrind runs one thread at a time, and would stay with this one
+    } while (running != 0);
+    for (std::thread& t : threads)
+        t.join();
+    CHECK_FALSE(clash);
+    CHECK(visited > 0);
+}
+
+TEST_CASE("a forked child goes on using the pool, whatever other threads were doing", "[stack]") {
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> threads;
+    // ThreadSanitizer refuses to go on in the child of a process with several threads.
+#ifndef UNDER_TSAN
+    // Valgrind lets such a thread keep the processor for minutes.
+    if (!under_valgrind())
+        threads.emplace_back([&] {
+            while (!stop) {
+                release_stack(acquire_stack(224 * kib));
+                std::this_thread::yield();
+            }
+        });
+#endif
+    const stack mine = acquire_stack(224 * kib);
+    poke(below_top(mine, 1), 9);
+    for (int i = 0, rounds = under_valgrind() ? 1 : 20; i != rounds; ++i) {
+        const outcome result = in_child([&] {
+            if (peek(below_top(mine, 1)) != 9)
+                return 1;
+            stack s[100];
+            if (acquire_stacks(224 * kib, s, 100) != 100)
+                return 2;
+            for (const stack& x : s) {
+                if (x.top == mine.top)
+                    return 3;
+                poke(x.bottom(), 6);
+            }
+            release_stacks(s, 100);
+            release_stack(mine);
+            return acquire_stack(224 * kib).top == mine.top ? 0 : 4;
+        });
+        CAPTURE(result.said, result.status);
+        REQUIRE(result.exited_with(0));
+    }
+    CHECK(peek(below_top(mine, 1)) == 9);
+    release_stack(mine);
+    stop = true;
+    for (std::thread& t : threads)
+        t.join();
+}
+
+TEST_CASE("a guard made before a fork holds in the child", "[stack]") {
+    const stack s = acquire_stack(880 * kib);
+    const outcome result = in_child([&] {
+        detail::discard_pages(s, 0);
+        poke(static_cast<char*>(s.bottom()) - 1);
+        return 0;
+    });
+    CHECK(result.crashed());
+    release_stack(s);
+}
+
+TEST_CASE("a stack left poisoned by its last user is clean for the next", "[stack]") {
+#ifdef UNDER_ASAN
+    const stack s = acquire_stack(96 * kib);
+    __asan_poison_memory_region(s.bottom(), s.size);
+    release_stack(s);
+    const stack again = acquire_stack(96 * kib);
+    CHECK(again.top == s.top);
+    CHECK(__asan_region_is_poisoned(again.bottom(), again.size) == nullptr);
+    release_stack(again);
+#else
+    WARN("skipped: needs AddressSanitizer");
+#endif
+}
+
+TEST_CASE("pooled_stack takes its size from the argument, or from the default of the moment", "[stack]") {
+    const std::size_t built_in = default_stack_size();
+    CHECK(built_in >= 64 * kib);
+    pooled_stack by_default;
+    pooled_stack large(2 * mib);
+
+    boost::context::stack_context a = by_default.allocate();
+    CHECK(a.size == built_in);
+    default_stack_size(900 * kib);
+    CHECK(default_stack_size() >= 900 * kib);
+    boost::context::stack_context b = by_default.allocate();
+    CHECK(b.size == default_stack_size());
+    boost::context::stack_context c = large.allocate();
+    CHECK(c.size == 2 * mib);
+    poke(static_cast<char*>(c.sp) - c.size);
+    poke(static_cast<char*>(c.sp) - 1);
+    by_default.deallocate(c); // any of them takes back what any of them gave
+    large.deallocate(b);
+    by_default.deallocate(a);
+
+    default_stack_size(1);
+    CHECK(default_stack_size() == pooled_stack::traits_type::minimum_size());
+    default_stack_size(std::numeric_limits<std::size_t>::max());
+    const log_handler before = set_log_handler([](const char*) noexcept {});
+    CHECK_THROWS_AS(by_default.allocate(), stack_exhausted);
+    set_log_handler(before);
+    default_stack_size(0);
+    CHECK(default_stack_size() == built_in);
+    CHECK(pooled_stack::traits_type::default_size() == built_in);
+    CHECK_FALSE(pooled_stack::traits_type::is_unbounded());
+    CHECK(pooled_stack::traits_type::maximum_size() >= 256 * mib);
+}
+
+// Static objects may release stacks in their destructors: the pool outlives them. A crash here shows in the
+// exit code.
+namespace {
+struct released_late {
+    stack s = acquire_stack(0);
+    ~released_late() { release_stack(s); }
+} const early_static_object;
+} // namespace

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: MIT
+
+#include "support/asio.hpp"
+#include "support/catch.hpp"
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+using greenback::await_;
+using greenback::use_portal;
+
+namespace {
+
+constexpr int times(int plain, int when_sanitized) { return test::sanitized ? when_sanitized : plain; }
+
+// Opaque: a compiler may keep the answer in a register across an await_.
+[[gnu::noinline]] std::thread::id thread_id()
+{
+    asm volatile("" : : : "memory");
+    return std::this_thread::get_id();
+}
+
+// Tasks on a pool of four threads, and what went wrong in them: Catch's own assertions are for one thread.
+class crew {
+public:
+    explicit crew(int threads = 4) : pool(static_cast<std::size_t>(threads)) {}
+
+    asio::any_io_executor executor() { return pool.get_executor(); }
+
+    void start(asio::any_io_executor where, asio::awaitable<void> task)
+    {
+        ++started_;
+        asio::co_spawn(where, std::move(task), [this](std::exception_ptr e) {
+            try {
+                if (e)
+                    std::rethrow_exception(e);
+            } catch (const std::exception& x) {
+                expect(false, x.what());
+            } catch (...) {
+                expect(false, "an exception of another kind");
+            }
+            ++ended_;
+        });
+    }
+    void start(asio::awaitable<void> task) { start(executor(), std::move(task)); }
+
+    void expect(bool ok, const char* what)
+    {
+        if (ok)
+            return;
+        const std::lock_guard lock(mutex_);
+        problems_.insert(what);
+    }
+
+    void finish()
+    {
+        pool.join();
+        check();
+        CHECK(ended_ == started_);
+    }
+    void check()
+    {
+        const std::lock_guard lock(mutex_);
+        CHECK(problems_ == std::set<std::string>());
+    }
+
+    asio::thread_pool pool;
+
+private:
+    std::mutex mutex_;
+    std::set<std::string> problems_;
+    std::atomic<int> started_{0}, ended_{0};
+};
+
+// Synchronous code, and a witness that one thread at a time runs it.
+class one_at_a_time {
+public:
+    explicit one_at_a_time(crew& c) : crew_(c) { enter(); }
+    one_at_a_time(const one_at_a_time&) = delete;
+    ~one_at_a_time() { leave(); }
+
+    template <class F> decltype(auto) outside(F f)
+    {
+        struct scope {
+            one_at_a_time& self;
+            explicit scope(one_at_a_time& s) : self(s) { self.leave(); }
+            ~scope() { self.enter(); }
+        } const out(*this);
+        return f();
+    }
+
+    std::size_t threads_seen() const { return seen_.size(); }
+
+private:
+    void enter()
+    {
+        crew_.expect(!inside_.exchange(true), "two threads run one portal");
+        ++entries_; // not atomic on purpose: ThreadSanitizer watches it
+        seen_.insert(thread_id());
+    }
+    void leave() { inside_ = false; }
+
+    crew& crew_;
+    std::atomic<bool> inside_{false};
+    long entries_ = 0;
+    std::set<std::thread::id> seen_;
+};
+
+asio::awaitable<int> post_often(asio::any_io_executor ex, int n)
+{
+    for (int i = 0; i != n; ++i)
+        co_await asio::post(ex, asio::use_awaitable);
+    co_return n;
+}
+
+// A coroutine that calls synchronous code that awaits a coroutine, and so on.
+asio::awaitable<int> deep(asio::any_io_executor ex, int depth)
+{
+    if (depth % 2)
+        co_await asio::post(ex, asio::use_awaitable);
+    int below = 0;
+    if (depth != 0)
+        below = depth % 3 ? await_(deep(ex, depth - 1)) : co_await deep(ex, depth - 1);
+    if (depth % 2 == 0)
+        await_(asio::post(ex, asio::use_awaitable));
+    co_return below + 1;
+}
+
+struct with_id : std::runtime_error {
+    explicit with_id(int i) : std::runtime_error("expected"), id(i) {}
+    int id;
+};
+
+asio::awaitable<void> fail(asio::any_io_executor ex, int id)
+{
+    co_await asio::post(ex, asio::use_awaitable);
+    throw with_id(id);
+}
+
+// Awaits inside the catch block, on whatever thread, and rethrows.
+int caught_and_rethrown(crew& c, asio::any_io_executor ex, int id)
+{
+    try {
+        try {
+            await_(fail(ex, id));
+        } catch (const with_id& first) {
+            asio::post(ex, use_portal);
+            try {
+                await_(fail(ex, -id));
+            } catch (const with_id& second) {
+                await_(post_often(ex, 2));
+                c.expect(second.id == -id, "another task's exception in the inner catch block");
+            }
+            c.expect(first.id == id, "the exception changed while it was handled");
+            throw;
+        }
+    } catch (const with_id& again) {
+        c.expect(std::uncaught_exceptions() == 0, "nothing is in flight here");
+        return again.id;
+    }
+    return 0;
+}
+
+void random_mix(crew& c, unsigned random, int rounds, std::atomic<int>& moved)
+{
+    one_at_a_time here(c);
+    const asio::any_io_executor ex = c.executor();
+    for (int i = 0; i != rounds; ++i) {
+        random = random * 1664525 + 1013904223;
+        switch ((random >> 16) % 7) {
+        case 0:
+            here.outside([&] { asio::post(ex, use_portal); });
+            break;
+        case 1:
+            c.expect(here.outside([&] { return await_(post_often(ex, 3)); }) == 3, "a wrong result");
+            break;
+        case 2: {
+            asio::steady_timer timer(ex, std::chrono::microseconds(random % 50));
+            here.outside([&] { timer.async_wait(use_portal); });
+            break;
+        }
+        case 3:
+            c.expect(here.outside([&] { return caught_and_rethrown(c, ex, int(random % 1000) + 1); }) ==
+                         int(random % 1000) + 1,
+                     "another task's exception");
+            break;
+        case 4:
+            here.outside([&] { asio::defer(ex, use_portal); });
+            break;
+        case 5:
+            here.outside([&] { asio::dispatch(ex, use_portal); });
+            break;
+        default:
+            c.expect(here.outside([&] { return await_(deep(ex, 4)); }) == 5, "a wrong depth");
+        }
+    }
+    if (here.threads_seen() > 1)
+        ++moved;
+}
+
+} // namespace
+
+TEST_CASE("portals on a pool are run by one thread at a time, and go on on others", "[threads]")
+{
+    crew c;
+    std::atomic<int> moved{0};
+    for (int i = 0; i != times(300, 60); ++i) {
+        const auto how = test::every_kind[i % 5];
+        c.start(test::in_portal(how, [&c, &moved, i] { random_mix(c, unsigned(i) * 7919, times(60, 25), moved); }));
+    }
+    c.finish();
+    CHECK(moved > 0);
+}
+
+TEST_CASE("an operation that completes on another thread before the fiber is out is not lost", "[threads]")
+{
+    crew c;
+    std::atomic<long> done{0};
+    const int tasks = 16;
+    const int rounds = times(3000, 300);
+    for (int i = 0; i != tasks; ++i) {
+        c.start(test::in_portal(test::every_kind[i % 5], [&, ex = c.executor()] {
+            one_at_a_time here(c);
+            for (int n = 0; n != rounds; ++n) {
+                here.outside([&] { await_(asio::post(ex, asio::use_awaitable)); });
+                ++done;
+            }
+        }));
+    }
+    c.finish();
+    CHECK(done == tasks * rounds);
+}
+
+TEST_CASE("coroutines on the fiber suspend thousands of times on a pool", "[threads]")
+{
+    crew c;
+    std::atomic<long> done{0};
+    const int tasks = 16;
+    const int rounds = times(600, 60);
+    for (int i = 0; i != tasks; ++i) {
+        c.start(test::in_portal(test::every_kind[i % 5], [&, ex = c.executor()] {
+            one_at_a_time here(c);
+            for (int n = 0; n != rounds; ++n) {
+                done += here.outside([&] { return await_(post_often(ex, 3)); });
+                done += here.outside([&] { return await_(deep(ex, 7)); });
+                here.outside([&] { await_(asio::post(ex, test::deferred)); });
+            }
+        }));
+    }
+    c.finish();
+    CHECK(done == tasks * rounds * 11);
+}
+
+TEST_CASE("operations that complete inside their initiation mix with those that complete elsewhere", "[threads]")
+{
+    crew c;
+    std::atomic<long> done{0};
+    const int tasks = 16;
+    const int rounds = times(500, 60);
+    const auto strand = asio::make_strand(c.executor());
+    const auto inline_and_not = [&](unsigned random) -> asio::awaitable<void> {
+        const asio::any_io_executor ex = c.executor();
+        co_await asio::dispatch(ex, asio::use_awaitable);
+        if (random % 3 == 0)
+            co_await asio::post(ex, asio::use_awaitable);
+        co_await asio::dispatch(asio::bind_executor(strand, asio::use_awaitable));
+        c.expect(strand.running_in_this_thread(), "not in the strand");
+        if (random % 5 == 0)
+            co_await asio::dispatch(asio::bind_executor(strand, asio::use_awaitable));
+        if (random % 2 == 0)
+            co_await asio::post(ex, asio::use_awaitable);
+        co_await asio::dispatch(asio::bind_executor(ex, asio::use_awaitable));
+        ++done;
+    };
+    for (int i = 0; i != tasks; ++i) {
+        c.start(test::in_portal(test::every_kind[i % 5], [&, i, ex = c.executor()] {
+            one_at_a_time here(c);
+            for (int n = 0; n != rounds; ++n) {
+                here.outside([&] { await_(inline_and_not(unsigned(i * 31 + n))); });
+                here.outside([&] { await_(asio::dispatch(ex, asio::use_awaitable)); });
+                here.outside([&] { asio::dispatch(ex, use_portal); });
+            }
+        }));
+    }
+    c.finish();
+    CHECK(done == tasks * rounds);
+}
+
+TEST_CASE("synchronous code moves between two pools as a coroutine does", "[threads]")
+{
+    crew here;
+    asio::thread_pool there(2);
+    std::atomic<int> arrivals{0};
+    const auto on = [](asio::thread_pool& p) { return p.get_executor().running_in_this_thread(); };
+    for (int i = 0; i != 32; ++i) {
+        here.start(test::in_portal(test::every_kind[i % 5], [&] {
+            for (int n = 0; n != times(100, 25); ++n) {
+                await_(asio::post(asio::bind_executor(there.get_executor(), asio::use_awaitable)));
+                here.expect(on(there), "not there after await_");
+                await_(asio::post(asio::bind_executor(here.executor(), asio::use_awaitable)));
+                here.expect(on(here.pool), "not back after await_");
+                asio::post(asio::bind_executor(there.get_executor(), use_portal));
+                here.expect(on(there), "not there after use_portal");
+                asio::post(use_portal); // completes on the task's own executor
+                here.expect(on(here.pool), "not back after use_portal");
+                await_(asio::post(there, asio::use_awaitable)); // from there, but on the task's executor
+                here.expect(on(here.pool), "an operation of another pool took the task along");
+                ++arrivals;
+            }
+        }));
+    }
+    here.finish();
+    there.join();
+    CHECK(arrivals == 32 * times(100, 25));
+}
+
+TEST_CASE("exceptions of many portals on many threads stay where they belong", "[threads]")
+{
+    crew c(8);
+    std::atomic<int> kept{0};
+    for (int i = 1; i <= 64; ++i) {
+        c.start(test::in_portal(test::every_kind[i % 5], [&, i] {
+            for (int n = 0; n != times(100, 15); ++n)
+                kept += caught_and_rethrown(c, c.executor(), i) == i;
+        }));
+    }
+    c.finish();
+    CHECK(kept == 64 * times(100, 15));
+}
+
+TEST_CASE("a pool that is stopped with portals in full swing unwinds them all", "[threads]")
+{
+    static std::atomic<int> alive;
+    struct object {
+        object() { ++alive; }
+        object(const object&) = delete;
+        ~object() { --alive; }
+    };
+    alive = 0;
+    for (int round = 0; round != times(20, 6); ++round) {
+        std::atomic<int> under_way{0};
+        std::atomic<int> returned{0};
+        {
+            asio::thread_pool pool(4);
+            const asio::any_io_executor ex = pool.get_executor();
+            for (int i = 0; i != 20; ++i) {
+                asio::co_spawn(pool, test::in_portal(test::every_kind[i % 5],
+                                                     [&, ex, i] {
+                                                         const object outer;
+                                                         ++under_way;
+                                                         for (;;) {
+                                                             const object inner;
+                                                             if (i % 2)
+                                                                 await_(deep(ex, 5));
+                                                             else
+                                                                 asio::post(ex, use_portal);
+                                                         }
+                                                         ++returned;
+                                                     }),
+                               asio::detached);
+            }
+            while (under_way < 20)
+                std::this_thread::yield();
+            pool.stop();
+            pool.join();
+        }
+        REQUIRE(alive == 0);
+        REQUIRE(returned == 0);
+    }
+}
+
+TEST_CASE("tasks that start and end on different threads hand their stacks on", "[threads]")
+{
+    crew c;
+    std::atomic<int> ended{0};
+    const auto next = [&](auto& self, int left) -> asio::awaitable<void> {
+        const asio::any_io_executor ex = c.executor();
+        co_await greenback::ensure_portal();
+        asio::post(ex, use_portal);
+        if (left != 0)
+            c.start(self(self, left - 1));
+        await_(post_often(ex, 1));
+        ++ended;
+    };
+    for (int i = 0; i != 8; ++i)
+        c.start(next(next, times(1000, 100)));
+    c.finish();
+    CHECK(ended == 8 * (times(1000, 100) + 1));
+}
