@@ -3,8 +3,12 @@
 
 #include <greenback/detail/thread_state.hpp>
 
-// Itanium C++ ABI, exception handling, 2.2.2. Declared here because <cxxabi.h> of LLVM's libc++abi leaves it out.
-extern "C" greenback::detail::exception_state* __cxa_get_globals() noexcept;
+// Itanium C++ ABI, exception handling, 2.2.2. Declared here because <cxxabi.h> of LLVM's libc++abi leaves it out, and
+// exactly as GCC's declares it, which <exception> may have included.
+namespace __cxxabiv1 {
+struct __cxa_eh_globals;
+extern "C" __cxa_eh_globals* __cxa_get_globals() noexcept;
+} // namespace __cxxabiv1
 
 namespace greenback::detail {
 namespace {
@@ -19,7 +23,7 @@ constinit thread_local thread_state state;
     // link-time optimisation). The empty statement may change *s, for all it knows.
     asm volatile("" : "+r"(s) : : "memory");
     if (!s->exceptions) [[unlikely]]
-        s->exceptions = __cxa_get_globals();
+        s->exceptions = reinterpret_cast<exception_state*>(__cxxabiv1::__cxa_get_globals());
     return *s;
 }
 

@@ -20,6 +20,7 @@ asio::awaitable<void> heartbeat(int& beats) {
     }
 }
 
+// [task]
 asio::awaitable<bool> print_factorials() {
     co_await greenback::ensure_portal();
     bool right = print_factorial(5) == "120\n";
@@ -27,6 +28,7 @@ asio::awaitable<bool> print_factorials() {
     right &= print_factorial(20) == "2432902008176640000\n";
     co_return right;
 }
+// [/task]
 
 } // namespace
 
