@@ -386,6 +386,7 @@ TEST_CASE("a task destroyed meanwhile is unwound, and a late resumption does not
                             await_(test::yield_now());
                             const witness inner{n};
                             await_(keeps_handle{h});
+                            co_return;
                         }(kept, unwound));
                         went_on = true;
                     }));

@@ -48,7 +48,7 @@ void write_files(fs::path const& folder) {
         fs::path const file = folder / ("part" + std::to_string(i % 4)) / ("file" + std::to_string(i) + ".bin");
         fs::create_directories(file.parent_path());
         std::string text;
-        for (std::size_t size = i ? 500 + random() % 9000 : 0; text.size() < size;) {
+        for (std::size_t size = i ? 500 + random() % 27000 : 0; text.size() < size;) {
             text += static_cast<char>(random());
             if (random() % 8 == 0)
                 text.append(8, static_cast<char>('a' + i));

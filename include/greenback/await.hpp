@@ -13,16 +13,29 @@
 namespace greenback::detail {
 inline namespace GREENBACK_BACKEND_NAMESPACE {
 
+/// The portal of a task with this executor type. @throws what stands in the way, having destroyed `x` unrun
+template <class T, class Executor>
+[[gnu::noinline, gnu::cold]] void check_portal(asio::awaitable<T, Executor>& x, portal_base* p,
+                                               std::source_location const& where) {
+    asio::awaitable<T, Executor> taken(std::move(x)); // destroyed by what is thrown
+    if (!p || p->backend() != GREENBACK_BACKEND)
+        throw_no_portal_here(where);
+    if (p->abandoned())
+        throw_abandoned();
+    if (!same_type(p->executor_type(), typeid(Executor)))
+        throw_executor_mismatch(where, typeid(Executor), p->executor_type());
+    x = std::move(taken); // the same type after all, seen from another shared object
+}
+
 /// `asio::awaitable`: pushed on the task's own frames and pumped here, on the fiber.
 template <class T, class Executor>
 [[gnu::always_inline]] inline T await_now(asio::awaitable<T, Executor>&& x, std::source_location const& where) {
-    asio::awaitable<T, Executor> taken(std::move(x)); // destroyed, unrun, should anything below throw
     thread_state& here = this_thread();
-    asio_portal& p = portal_in_force(here, where);
-    if (!same_type(p.executor_type(), typeid(Executor))) [[unlikely]]
-        throw_executor_mismatch(where, typeid(Executor), p.executor_type());
-    p.where_ = where;
-    return static_cast<portal_core<Executor>&>(p).await(std::move(taken), here);
+    portal_base* const p = here.current;
+    if (!p || p->key() != &portal_key<Executor>) [[unlikely]]
+        check_portal(x, p, where);
+    p->where_ = where;
+    return static_cast<portal_core<Executor>&>(*p).await(x, here);
 }
 
 template <class T, class Executor>

@@ -126,6 +126,7 @@ public:
         if (!open_)
             co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
     }
+    bool is_open() const { return open_; }
     void open() {
         open_ = true;
         timer_.cancel();

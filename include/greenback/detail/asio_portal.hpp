@@ -12,6 +12,9 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 /// The same type? The address answers for nearly every call; only a type from another shared object needs the name.
 inline bool same_type(std::type_info const& a, std::type_info const& b) noexcept { return &a == &b || a == b; }
 
+/// See `portal_base::key_`.
+template <class Executor> inline constexpr char portal_key = 0;
+
 class asio_portal : public portal_base {
 public:
     using portal_base::portal_base;
@@ -35,8 +38,9 @@ public:
             return *static_cast<Own const*>(executor_) == own;
         if constexpr (!std::is_same_v<Own, asio::any_io_executor>) {
             if (same_type(executor_type(), typeid(asio::any_io_executor))) {
-                Own const* const target = static_cast<asio::any_io_executor const*>(executor_)->template target<Own>();
-                return target && *target == own;
+                auto const& any = *static_cast<asio::any_io_executor const*>(executor_);
+                // Asio 1.22.1's target() doesn't compare the type: it would give a strand for the executor in it.
+                return same_type(any.target_type(), typeid(Own)) && *any.template target<Own>() == own;
             }
         }
         return false;
@@ -91,12 +95,16 @@ protected:
     return false;
 }
 
+[[noreturn, gnu::noinline, gnu::cold]] inline void throw_no_portal_here(std::source_location const& where) {
+    throw_no_portal(where, asio::detail::thread_context::top_of_thread_call_stack() ? no_portal_because::not_in_portal
+                                                                                      : no_portal_because::not_in_loop);
+}
+
 /// The portal in force for the caller. @throws no_portal, saying why there is none
 [[gnu::always_inline]] inline asio_portal& portal_in_force(thread_state& here, std::source_location const& where) {
     portal_base* const p = here.current;
     if (!p || p->backend() != GREENBACK_BACKEND) [[unlikely]]
-        throw_no_portal(where, asio::detail::thread_context::top_of_thread_call_stack() ? no_portal_because::not_in_portal
-                                                                                          : no_portal_because::not_in_loop);
+        throw_no_portal_here(where);
     if (p->abandoned()) [[unlikely]]
         throw_abandoned();
     return static_cast<asio_portal&>(*p);

@@ -20,14 +20,15 @@ struct errand {
 
 class portal_base {
 public:
-    portal_base(const std::type_info& executor_type, int backend) noexcept
-        : executor_type_(&executor_type), backend_(backend) {}
+    portal_base(const void* key, const std::type_info& executor_type, int backend) noexcept
+        : key_(key), executor_type_(&executor_type), backend_(backend) {}
     portal_base(const portal_base&) = delete;
     portal_base& operator=(const portal_base&) = delete;
 
     const std::type_info& executor_type() const noexcept { return *executor_type_; }
     int backend() const noexcept { return backend_; }
     bool abandoned() const noexcept { return abandoned_; }
+    const void* key() const noexcept { return key_; }
     bool done() const noexcept { return done_; }
 
     /// May synchronous code await here, right now? False while the task is being destroyed, and in code that an
@@ -60,6 +61,9 @@ protected:
     exception_state exceptions_{};  ///< the fiber's, while it is out
     thread_state* entered_on_;    ///< the thread whose fiber this is while it is in
     errand errand_;               ///< written by the fiber before it goes out, read by its resumer
+    /// One comparison for the question whether an awaitable of a certain executor type can be awaited here: an address
+    /// that stands for backend and type. Null once the task is being destroyed.
+    const void* key_;
     const std::type_info* executor_type_;
     int backend_;                 ///< 0: standalone Asio, 1: Boost.Asio
     bool done_ = false;           ///< the fiber's job has returned. Written on the fiber.

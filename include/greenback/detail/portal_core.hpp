@@ -56,7 +56,7 @@ public:
     using frames = frame_access<Executor>;
     using threads = thread_access<Executor>;
 
-    portal_core() noexcept : asio_portal(typeid(Executor), GREENBACK_BACKEND) {}
+    portal_core() noexcept : asio_portal(&portal_key<Executor>, typeid(Executor), GREENBACK_BACKEND) {}
 
     /// The task is destroyed while the fiber waits, or the portal is over. Never on the fiber itself.
     ~portal_core() { abandon(); }
@@ -167,6 +167,8 @@ public:
         if (fiber_->state.load(std::memory_order_relaxed) == fiber::parked)
             return give_back(this_thread()); // it was never entered
         abandoned_ = true;
+        key_ = nullptr;
+        owner_ = &parked(); // owns nothing
         std::optional<stand_in_task> stand_in;
         stand_in_ = &stand_in;
         thread_state* last = nullptr;
@@ -196,30 +198,17 @@ public:
         return !abandoned_ && frames::attached_thread(*top()) && !runs_inline_on(*fiber_);
     }
 
-    /// The meaning of `co_await std::move(x)` in the frame whose code runs.
-    template <class T> [[gnu::always_inline]] T await(asio::awaitable<T, Executor>&& x, thread_state& here) {
+    /// The meaning of `co_await std::move(x)` in the frame whose code runs. `x` stays the owner until it is over.
+    template <class T> [[gnu::always_inline]] T await(asio::awaitable<T, Executor>& x, thread_state& here) {
         frame* const body = top();
-        if (!frames::attached_thread(*body)) [[unlikely]]
-            throw_no_portal(where_, no_portal_because::initiating);
-        asio::awaitable<T, Executor> awaited = body->await_transform(std::move(x)); // Asio's own check for cancellation
-        private_access::frame(awaited)->push_frame(body);
-        // A coroutine does not see the exceptions its caller is handling, nor that the caller is unwinding.
-        exception_state const mine = *here.exceptions;
-        bool const handling = mine.caught || mine.uncaught;
-        if (handling) [[unlikely]]
-            *here.exceptions = exception_state();
-        std::coroutine_handle<> const own = std::exchange(frames::coroutine(*body), trampoline_);
-        frame* const outermost = outermost_;
-        if (!outermost) [[unlikely]]
-            outermost_ = body;
-        bool const ok = pump<false>(body);
-        outermost_ = outermost;
-        frames::coroutine(*body) = own;
-        if (handling) [[unlikely]]
-            *this_thread().exceptions = mine;
-        if (!ok) [[unlikely]]
-            leave_abandoned(*body, awaited);
-        return awaited.await_resume();
+        if (!frames::attached_thread(*body) || is_cancelled() || runs_inline_on(*fiber_)) [[unlikely]]
+            refuse(x);
+        private_access::frame(x)->push_frame(body);
+        if (here.exceptions->caught || here.exceptions->uncaught) [[unlikely]]
+            pump_aside(x, *body, here);
+        else
+            pump_above(x, *body);
+        return x.await_resume();
     }
 
     /// Pump the task until `base` is on top again. The fiber's whole job under a task-wide portal.
@@ -241,7 +230,7 @@ public:
         if (frames::coroutine(f) == from)
             frames::coroutine(f) = to;
         else
-            exchange_->top_coroutine = to;
+            exchange_->top_coroutine = to.address();
     }
 
     void park() override {
@@ -269,6 +258,42 @@ public:
     }
 
 private:
+    [[gnu::always_inline]] bool is_cancelled() const noexcept {
+        return private_access::throw_if_cancelled(*entry_) && !!private_access::state(*entry_).cancelled();
+    }
+
+    /// @throws what keeps `x` from being awaited, having destroyed it unrun
+    template <class T> [[noreturn, gnu::noinline, gnu::cold]] void refuse(asio::awaitable<T, Executor>& x) {
+        asio::awaitable<T, Executor> const destroyed(std::move(x));
+        if (!frames::attached_thread(*top()))
+            throw_no_portal(where_, no_portal_because::initiating);
+        if (runs_inline_on(*fiber_))
+            throw_no_portal(where_, no_portal_because::runs_inline);
+        throw_cancelled();
+    }
+
+    /// The body's handle leads to the trampoline as long as it waits for what it pushed.
+    template <class T> [[gnu::always_inline]] void pump_above(asio::awaitable<T, Executor>& x, frame& body) {
+        std::coroutine_handle<> const own = std::exchange(frames::coroutine(body), trampoline_);
+        frame* const outermost = outermost_;
+        if (!outermost) [[unlikely]]
+            outermost_ = &body;
+        bool const ok = pump<false>(&body);
+        outermost_ = outermost;
+        frames::coroutine(body) = own;
+        if (!ok) [[unlikely]]
+            leave_abandoned(body, x);
+    }
+
+    /// The same in a body that handles exceptions, or is being unwound: the coroutine it awaits must see neither.
+    template <class T> [[gnu::noinline]] void pump_aside(asio::awaitable<T, Executor>& x, frame& body, thread_state& here) {
+        struct set_aside {
+            exception_state mine;
+            ~set_aside() { *this_thread().exceptions = mine; } // on the thread the fiber is on by now
+        } const restored_here{std::exchange(*here.exceptions, exception_state())};
+        pump_above(x, body);
+    }
+
     /// Coroutines that unwinding passes through on the fiber belong to a task that is half gone. They are attached to
     /// this one, already cancelled, so that a co_await in them throws; should it get through all the same, nothing it
     /// awaits is ever started.
@@ -359,10 +384,11 @@ private:
     /// The handles of the top frame and its caller, while they lead to the trampoline. In a task-wide pump no body lies
     /// further out, so one of these two is the outermost frame that does.
     struct exchange {
-        frame* top = nullptr;
+        frame* top;
         frame* caller; // null: it is the base, which is not ours to change
         frame* base;
-        std::coroutine_handle<> top_coroutine, caller_coroutine;
+        void* top_coroutine; // addresses, as a handle would be set to null first
+        void* caller_coroutine;
 
         /// @returns the top frame's own handle
         template <bool TaskWide>
@@ -370,22 +396,29 @@ private:
             top = &f;
             base = &below;
             caller = nullptr;
-            top_coroutine = std::exchange(frames::coroutine(f), core.trampoline_);
+            std::coroutine_handle<> const own = std::exchange(frames::coroutine(f), core.trampoline_);
+            top_coroutine = own.address();
             frame* const c = frames::caller(f);
             if (c != &below) {
                 caller = c;
-                caller_coroutine = std::exchange(frames::coroutine(*c), core.trampoline_);
+                caller_coroutine = std::exchange(frames::coroutine(*c), core.trampoline_).address();
             }
             if constexpr (TaskWide)
                 core.outermost_ = caller ? caller : top;
-            return top_coroutine;
+            return own;
         }
         template <bool TaskWide> [[gnu::always_inline]] void put_back(portal_core& core) noexcept {
             if constexpr (TaskWide)
                 core.outermost_ = nullptr;
             if (caller)
-                frames::coroutine(*caller) = caller_coroutine;
-            frames::coroutine(*top) = top_coroutine;
+                frames::coroutine(*caller) = std::coroutine_handle<>::from_address(caller_coroutine);
+            frames::coroutine(*top) = std::coroutine_handle<>::from_address(top_coroutine);
+        }
+        /// Nothing is exchanged any more: putting back does nothing.
+        void clear() noexcept {
+            top = base;
+            caller = nullptr;
+            top_coroutine = frames::coroutine(*base).address();
         }
     };
 
@@ -427,12 +460,15 @@ private:
         exchange x;
         exchange* const outer = std::exchange(exchange_, &x);
         x.template make<TaskWide>(*this, f, base).resume();
-        if (!abandoned_ && !threads::owns(*owner_)) [[unlikely]]
-            switch_out(*fiber_);
+        bool ok = true;
+        if (!threads::owns(*owner_)) [[unlikely]] {
+            if (!abandoned_)
+                switch_out(*fiber_);
+            ok = !abandoned_;
+        }
         exchange_ = outer;
-        if (x.top) [[likely]] // not put back by `complete_inline`
-            x.template put_back<TaskWide>(*this);
-        return !abandoned_;
+        x.template put_back<TaskWide>(*this);
+        return ok;
     }
 
 #endif
@@ -489,18 +525,16 @@ private:
         thread* const here = frames::attached_thread(*top());
         owner_ = here;
         x.template put_back<TaskWide>(*this);
-        x.top = nullptr;
         for (frame* f = top(); f != &base; f = top()) {
             x.template make<TaskWide>(*this, *f, base).resume();
-            if (abandoned_ || !threads::owns(*owner_)) {
+            if (!threads::owns(*owner_)) {
                 if (owner_ == here)
                     owner_ = outer;
                 return;
             }
-            if (x.top) // else the operation of `f` has completed inline, too
-                x.template put_back<TaskWide>(*this);
-            x.top = nullptr;
+            x.template put_back<TaskWide>(*this);
         }
+        x.clear();
         if (owner_ != here)
             return; // the fiber was out meanwhile: somebody else owns the task now
         owner_ = outer;
