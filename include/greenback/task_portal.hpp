@@ -23,7 +23,7 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 /// Cost: a stack for the rest of the task, and two switches each time the task suspends.
 /// Example: `asio::awaitable<void> session(tcp::socket s) { co_await greenback::ensure_portal(); legacy_main(s); }`
 template <class Executor = asio::any_io_executor> asio::awaitable<void, Executor> ensure_portal() {
-    return detail::ensure_portal_coroutine<Executor>(detail::portal_body());
+    return detail::ensure_portal_coroutine<Executor>(detail::ensure_portal_body());
 }
 
 /// Give a portal to a coroutine that has not been started. It lasts until that coroutine has ended, or is destroyed.

@@ -72,11 +72,12 @@ public:
 protected:
     ~asio_portal() = default;
 
-    asio::cancellation_state* state_ = nullptr;
-    asio::cancellation_slot* parent_slot_ = nullptr;
-    bool* throw_if_cancelled_ = nullptr;
+    // Without initial values: set when the portal starts.
+    asio::cancellation_state* state_;
+    asio::cancellation_slot* parent_slot_;
+    bool* throw_if_cancelled_;
     bool needs_unpark_ = false;       ///< written by `park` and `unpark`
-    const void* executor_ = nullptr; ///< the task's, of type `executor_type()`
+    const void* executor_;           ///< the task's, of type `executor_type()`
 };
 
 /// Is this code run inline on `f` by something that is not its synchronous code: a nested `run` or `poll` of an event

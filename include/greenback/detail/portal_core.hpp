@@ -289,7 +289,10 @@ private:
     template <class T> [[gnu::noinline]] void pump_aside(asio::awaitable<T, Executor>& x, frame& body, thread_state& here) {
         struct set_aside {
             exception_state mine;
-            ~set_aside() { *this_thread().exceptions = mine; } // on the thread the fiber is on by now
+            ~set_aside() {
+                exception_state& now = *this_thread().exceptions; // of the thread the fiber is on by now
+                now = {mine.caught, mine.uncaught + now.uncaught}; // `abandoned` may be on its way out of here
+            }
         } const restored_here{std::exchange(*here.exceptions, exception_state())};
         pump_above(x, body);
     }
@@ -580,17 +583,17 @@ private:
     entry* entry_ = nullptr;             ///< the task. Set by `start`.
     std::coroutine_handle<> trampoline_; ///< set by `start`
     frame* outermost_ = nullptr;         ///< the outermost frame whose handle is exchanged; null: none
-    std::optional<stand_in_task>* stand_in_ = nullptr; ///< during `abandon`; made when it is needed
+    std::optional<stand_in_task>* stand_in_; ///< during `abandon`; made when it is needed
     frame* own_frame_ = nullptr;         ///< the portal's own frame, where its function is the body; null: task-wide
     std::optional<body_scope> parked_body_; ///< the coroutine whose synchronous code waits in an operation of our own
     unsigned runs_ = 0;                  ///< how often the trampoline was resumed
     bool ends_by_itself_ = false;        ///< the trampoline is a coroutine of its own, which destroys itself
     std::atomic<gate> gate_{gate::out};  ///< Asio before 1.24 only
     entry_awaitable<Executor> handed_over_;
-    thread* owner_ = nullptr;            ///< who owned the task when the fiber was last entered. Written by whoever does.
-    exchange* exchange_ = nullptr;       ///< Asio before 1.24 only: of the innermost `step`
+    thread* owner_;            ///< who owned the task when the fiber was last entered. Written by whoever does.
+    exchange* exchange_;       ///< Asio before 1.24 only: of the innermost `step`
     void (*release_)(fiber&, void*) noexcept = nullptr; ///< where the fiber goes at the end; null: this thread's cache
-    void* release_argument_ = nullptr;
+    void* release_argument_;
     alignas(thread) unsigned char parked_[sizeof(thread)]{}; ///< the task, while an operation of our own owns it
 };
 

@@ -114,45 +114,31 @@ private:
 
 // ---- the coroutine ---------------------------------------------------------------------------------------------------
 
-/// Chooses `portal_promise` for a coroutine that returns an `awaitable`.
-struct portal_body {};
-
-/// The frame that Asio sees is a member of the promise, and the coroutine behind it is ours: its awaits are not limited to
-/// what Asio's own promise allows.
-template <class R, class Executor> class portal_promise {
+/// The part of a promise that Asio sees: the frame is a member, and the coroutine behind it is ours, so its awaits are not
+/// limited to what Asio's own promise allows.
+template <class R, class Executor> class frame_holder {
 public:
     using frame = frame_of<R, Executor>;
 
-    asio::awaitable<R, Executor> get_return_object() noexcept {
-        frame_access<Executor>::coroutine(frame_) = std::coroutine_handle<portal_promise>::from_promise(*this);
-        return private_access::make_awaitable(&frame_);
-    }
     std::suspend_always initial_suspend() const noexcept { return {}; }
     auto final_suspend() noexcept { return frame_.final_suspend(); }
-    void return_void() const noexcept {} // the result is stored in the frame by the function's call
+    void return_void() const noexcept {} // a result is stored in the frame by whoever has it
     void unhandled_exception() noexcept { frame_.unhandled_exception(); }
+    frame& asio_frame() noexcept { return frame_; }
 
 #if !defined(ASIO_DISABLE_AWAITABLE_FRAME_RECYCLING) && !defined(BOOST_ASIO_DISABLE_AWAITABLE_FRAME_RECYCLING)
     void* operator new(std::size_t size) { return frame_base<Executor>::operator new(size); }
     void operator delete(void* p, std::size_t size) { frame_base<Executor>::operator delete(p, size); }
 #endif
 
-    frame& asio_frame() noexcept { return frame_; }
-    portal_core<Executor>& core() noexcept { return core_; }
+protected:
+    asio::awaitable<R, Executor> awaitable_for(std::coroutine_handle<> own) noexcept {
+        frame_access<Executor>::coroutine(frame_) = own;
+        return private_access::make_awaitable(&frame_);
+    }
 
 private:
     frame frame_;
-    portal_core<Executor> core_; // destroyed before the frame
-};
-
-template <class Promise> struct promise_of_this {
-    Promise* promise = nullptr;
-    bool await_ready() const noexcept { return false; }
-    bool await_suspend(std::coroutine_handle<Promise> h) noexcept {
-        promise = &h.promise();
-        return false;
-    }
-    Promise& await_resume() const noexcept { return *promise; }
 };
 
 /// A call whose result goes into a frame of the task.
@@ -186,44 +172,89 @@ template <class R, class Executor, class F, class... Args> struct call_into_fram
     }
 };
 
-/// Unwinds the fiber before the coroutine's other variables, the function's own among them, are destroyed.
-template <class Executor> struct unwound_first {
-    portal_core<Executor>& core;
-    ~unwound_first() { core.abandon(); }
+/// Chooses `portal_promise` for a coroutine that returns an `awaitable`.
+struct portal_body {};
+
+/// The promise of a portal that runs a function: the coroutine's parameters are the stack's source, the function and its
+/// arguments, and the promise, which outlives none of them, refers to those.
+template <class R, class Executor, class Stack, class F, class... Args>
+class portal_promise : public frame_holder<R, Executor> {
+public:
+    portal_promise(portal_body, Stack& stack, F& f, Args&... args) noexcept
+        : stack_(stack), job_{this->asio_frame(), core_, f, {args...}} {}
+
+    asio::awaitable<R, Executor> get_return_object() noexcept {
+        return this->awaitable_for(std::coroutine_handle<portal_promise>::from_promise(*this));
+    }
+
+    /// `co_await first_run()`: run the function, on the portal in force if there is one. Whether it is over is the answer.
+    struct first_run {};
+    auto await_transform(first_run) noexcept {
+        struct awaiter {
+            portal_promise& self;
+            thread_state& here;
+            bool await_ready() const { return self.begin(here); }
+            GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const noexcept {
+                return self.core_.run_first(here);
+            }
+            bool await_resume() const noexcept { return self.core_.done(); }
+        };
+        return awaiter{*this, this_thread()};
+    }
+
+    /// `co_await further_run()`: the task was resumed, and with it this coroutine: go on.
+    struct further_run {};
+    auto await_transform(further_run) noexcept {
+        struct awaiter {
+            portal_core<Executor>& core;
+            bool await_ready() const noexcept { return false; }
+            GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const noexcept {
+                return core.run_from_trampoline();
+            }
+            bool await_resume() const noexcept { return core.done(); }
+        };
+        return awaiter{core_};
+    }
+
+private:
+    /// @returns whether there was a portal in force, on whose fiber this coroutine runs: then all is done
+    [[gnu::always_inline]] bool begin(thread_state& here) {
+        if constexpr (requires { stack_.occupy(); })
+            stack_.occupy();
+        if (portal_core<Executor>::in_force(here, this->asio_frame())) {
+            job_.call();
+            core_.finish();
+            return true;
+        }
+        fiber& taken = stack_.take(here);
+        stack_.arrange_return(core_);
+        core_.start(taken, &job_.run, &job_, this->asio_frame(), std::coroutine_handle<portal_promise>::from_promise(*this));
+        core_.own_frame(this->asio_frame());
+        return false;
+    }
+
+    Stack& stack_;
+    call_into_frame<R, Executor, F, Args...> job_;
+    portal_core<Executor> core_; // destroyed first: that unwinds the fiber
 };
 
 } // namespace GREENBACK_BACKEND_NAMESPACE
 } // namespace greenback::detail
 
-template <class R, class Executor, class... Args>
-struct std::coroutine_traits<GREENBACK_ASIO_ROOT::awaitable<R, Executor>, greenback::detail::portal_body, Args...> {
-    using promise_type = greenback::detail::portal_promise<R, Executor>;
+template <class R, class Executor, class Stack, class F, class... Args>
+struct std::coroutine_traits<GREENBACK_ASIO_ROOT::awaitable<R, Executor>, greenback::detail::portal_body, Stack, F, Args...> {
+    using promise_type = greenback::detail::portal_promise<R, Executor, Stack, F, Args...>;
 };
 
 namespace greenback::detail {
 inline namespace GREENBACK_BACKEND_NAMESPACE {
 
 template <class R, class Executor, class Stack, class F, class... Args>
-asio::awaitable<R, Executor> portal_coroutine(portal_body, Stack stack, F f, Args... args) {
-    using promise = portal_promise<R, Executor>;
-    promise& self = co_await promise_of_this<promise>();
-    if constexpr (requires { stack.occupy(); })
-        stack.occupy();
-    call_into_frame<R, Executor, F, Args...> job{self.asio_frame(), self.core(), f, {args...}};
-    thread_state& here = this_thread();
-    if (portal_core<Executor>::in_force(here, self.asio_frame())) {
-        job.call(); // on the fiber that runs this frame
-    } else {
-        portal_core<Executor>& core = self.core();
-        fiber& taken = stack.take(here);
-        stack.arrange_return(core);
-        core.start(taken, &job.run, &job, self.asio_frame(), std::coroutine_handle<promise>::from_promise(self));
-        core.own_frame(self.asio_frame());
-        unwound_first<Executor> guard{core};
-        co_await core.run(here);
-        while (!core.done())
-            co_await core.run();
-    }
+asio::awaitable<R, Executor> portal_coroutine(portal_body, Stack, F, Args...) {
+    using promise = portal_promise<R, Executor, Stack, F, Args...>;
+    bool over = co_await typename promise::first_run();
+    while (!over)
+        over = co_await typename promise::further_run();
 }
 
 template <class R, class Executor, class Stack, class F, class... Args>

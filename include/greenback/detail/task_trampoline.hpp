@@ -11,6 +11,17 @@
 namespace greenback::detail {
 inline namespace GREENBACK_BACKEND_NAMESPACE {
 
+/// `co_await` it for the promise of the very coroutine; it does not suspend.
+template <class Promise> struct promise_of_this {
+    Promise* promise = nullptr;
+    bool await_ready() const noexcept { return false; }
+    bool await_suspend(std::coroutine_handle<Promise> h) noexcept {
+        promise = &h.promise();
+        return false;
+    }
+    Promise& await_resume() const noexcept { return *promise; }
+};
+
 /// A trampoline for a portal that pumps frames `first` and above, down to a given base. Its handle is put into `first`;
 /// Asio resumes it where it would have resumed `first`.
 ///
@@ -131,12 +142,33 @@ private:
     portal_core<Executor> core_;
 };
 
-/// Awaited by nobody but the frame it gives a portal to.
-template <class Executor> asio::awaitable<void, Executor> ensure_portal_coroutine(portal_body) {
-    using promise = portal_promise<void, Executor>;
+/// The coroutine of `ensure_portal`: it gives a portal to the frame that awaits it, and is gone.
+struct ensure_portal_body {};
+
+template <class Executor> class ensure_portal_promise : public frame_holder<void, Executor> {
+public:
+    explicit ensure_portal_promise(ensure_portal_body) noexcept {}
+    asio::awaitable<void, Executor> get_return_object() noexcept {
+        return this->awaitable_for(std::coroutine_handle<ensure_portal_promise>::from_promise(*this));
+    }
+};
+
+} // namespace GREENBACK_BACKEND_NAMESPACE
+} // namespace greenback::detail
+
+template <class Executor>
+struct std::coroutine_traits<GREENBACK_ASIO_ROOT::awaitable<void, Executor>, greenback::detail::ensure_portal_body> {
+    using promise_type = greenback::detail::ensure_portal_promise<Executor>;
+};
+
+namespace greenback::detail {
+inline namespace GREENBACK_BACKEND_NAMESPACE {
+
+template <class Executor> asio::awaitable<void, Executor> ensure_portal_coroutine(ensure_portal_body) {
     using trampoline = task_trampoline<Executor>;
-    promise& own = co_await promise_of_this<promise>();
-    frame_base<Executor>& self = own.asio_frame();
+    ensure_portal_promise<Executor>& promise = co_await promise_of_this<ensure_portal_promise<Executor>>();
+    frame_base<Executor>& self = promise.asio_frame();
+    promise.asio_frame().return_void();
     thread_state& here = this_thread();
     if (!portal_core<Executor>::in_force(here, self)) {
         frame_base<Executor>* const caller = frame_access<Executor>::caller(self);

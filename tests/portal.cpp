@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: MIT
+
+#include "support/asio.hpp"
+#include "support/catch.hpp"
+
+#include <boost/context/fixedsize_stack.hpp>
+#include <boost/context/protected_fixedsize_stack.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <new>
+#include <numeric>
+#include <random>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+using greenback::await_;
+using greenback::has_portal;
+using greenback::with_portal_run_sync;
+using namespace test;
+
+namespace {
+
+/// A stack allocator that counts, and can be told to fail.
+struct counters {
+    int allocated = 0, deallocated = 0, failures_left = 0;
+    std::uintptr_t low = 0, high = 0; // of the last stack
+};
+class counting_stack {
+public:
+    explicit counting_stack(counters& c) : counters_(&c), inner_(128 * 1024) {}
+    boost::context::stack_context allocate() {
+        if (counters_->failures_left > 0) {
+            --counters_->failures_left;
+            throw std::bad_alloc();
+        }
+        boost::context::stack_context s = inner_.allocate();
+        ++counters_->allocated;
+        counters_->high = reinterpret_cast<std::uintptr_t>(s.sp);
+        counters_->low = counters_->high - s.size;
+        return s;
+    }
+    void deallocate(boost::context::stack_context& s) noexcept {
+        ++counters_->deallocated;
+        inner_.deallocate(s);
+    }
+
+private:
+    counters* counters_;
+    boost::context::fixedsize_stack inner_;
+};
+
+#if defined(__GNUC__)
+[[gnu::noinline]]
+#endif
+std::uintptr_t stack_position() {
+    return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+}
+
+/// Counts its copies.
+struct copy_counter {
+    int* copies;
+    explicit copy_counter(int& n) : copies(&n) {}
+    copy_counter(copy_counter const& other) : copies(other.copies) { ++*copies; }
+    copy_counter(copy_counter&&) = default;
+};
+
+struct calculator {
+    int base = 0;
+    int add(int x) {
+        await_(yield_now());
+        return base + x;
+    }
+};
+
+struct no_default {
+    explicit no_default(int v) : value(v) {}
+    int value;
+};
+
+} // namespace
+
+TEST_CASE("with_portal_run_sync decay-copies the function and its arguments when it is called", "[portal]") {
+    int copies = 0;
+    copy_counter counted(copies);
+    std::string text = "before";
+    const char array[] = "array";
+    auto task = with_portal_run_sync(
+        [](copy_counter, std::string s, const char* a, std::string& r) {
+            r += '!';
+            await_(yield_now());
+            return s + ' ' + a;
+        },
+        counted, text, array, std::ref(text));
+    CHECK(copies == 1);
+    text = "after";
+    CHECK(run_task(std::move(task)) == "before array");
+    CHECK(text == "after!");
+    CHECK(copies == 1);
+}
+
+TEST_CASE("functions, arguments and results may be move-only, and results without a default", "[portal]") {
+    auto p = run_task(with_portal_run_sync(
+        [own = std::make_unique<int>(1)](std::unique_ptr<int> x) {
+            await_(yield_now());
+            *x += *own;
+            return x;
+        },
+        std::make_unique<int>(2)));
+    CHECK(*p == 3);
+    CHECK(run_task(with_portal_run_sync([] { return no_default(4); })).value == 4);
+    greenback::portal reusable;
+    CHECK(run_task(reusable.run([](std::unique_ptr<no_default> x) { return std::move(*x); },
+                                std::make_unique<no_default>(5)))
+              .value == 5);
+}
+
+TEST_CASE("members are invoked, and results decay", "[portal]") {
+    calculator c{10};
+    CHECK(run_task(with_portal_run_sync(&calculator::add, &c, 1)) == 11);
+    CHECK(run_task(with_portal_run_sync(&calculator::add, std::ref(c), 2)) == 12);
+    CHECK(run_task(with_portal_run_sync(&calculator::add, c, 3)) == 13);
+    CHECK(run_task(with_portal_run_sync(&calculator::base, &c)) == 10);
+    auto by_reference = with_portal_run_sync([&]() -> calculator& { return c; });
+    static_assert(std::is_same_v<decltype(by_reference), asio::awaitable<calculator>>);
+    CHECK(run_task(std::move(by_reference)).base == 10);
+    auto by_const = with_portal_run_sync([&]() -> int const& { return c.base; });
+    static_assert(std::is_same_v<decltype(by_const), asio::awaitable<int>>);
+    CHECK(run_task(std::move(by_const)) == 10);
+}
+
+TEST_CASE("with_portal_run_sync where this task has a portal calls the function on its stack", "[portal]") {
+    const auto how = GENERATE(TEST_EVERY_KIND);
+    const bool suspend = GENERATE(false, true);
+    CAPTURE(how, suspend);
+    run_task(in_portal(how, [suspend] {
+        counters c;
+        const std::uintptr_t here = stack_position();
+        std::uintptr_t there = 0;
+        auto nested = [&] {
+            there = stack_position();
+            CHECK(has_portal());
+            await_(yield_if(suspend));
+            CHECK(await_(with_portal_run_sync([&] { return await_(value_of(1, suspend)); })) == 1);
+            return 2;
+        };
+        CHECK(await_(with_portal_run_sync(nested)) == 2);
+        CHECK(there < here);
+        CHECK(here - there < 64 * 1024);
+        CHECK(await_(with_portal_run_sync(std::allocator_arg, counting_stack(c), nested)) == 2);
+        CHECK(there < here);
+        CHECK(here - there < 64 * 1024);
+        CHECK(c.allocated == 0); // its stack was not needed
+        CHECK(has_portal());
+    }));
+}
+
+TEST_CASE("the function runs on a stack of the given allocator, which gets it back", "[portal]") {
+    counters c;
+    std::uintptr_t position = 0;
+    SECTION("after it has returned") {
+        const bool suspend = GENERATE(false, true);
+        auto task = with_portal_run_sync(std::allocator_arg, counting_stack(c), [&] {
+            position = stack_position();
+            await_(yield_if(suspend));
+        });
+        CHECK(c.allocated == 0); // only when it starts
+        run_task(std::move(task));
+    }
+    SECTION("after it has thrown") {
+        CHECK_THROWS_AS(run_task(with_portal_run_sync(std::allocator_arg, counting_stack(c),
+                                                      [&] {
+                                                          position = stack_position();
+                                                          await_(yield_now());
+                                                          throw 1;
+                                                      })),
+                        int);
+    }
+    SECTION("after it was abandoned") {
+        asio::io_context context(1);
+        spawn(context, with_portal_run_sync(std::allocator_arg, counting_stack(c), [&] {
+                  position = stack_position();
+                  await_(forever());
+              }));
+        poll_all(context);
+        CHECK(c.deallocated == 0);
+    }
+    SECTION("when a reusable portal ends") {
+        {
+            greenback::portal p(std::allocator_arg, counting_stack(c));
+            for (int i = 0; i != 5; ++i) {
+                run_task(p.run([&] {
+                    position = stack_position();
+                    await_(yield_now());
+                }));
+            }
+            CHECK(c.deallocated == 0);
+        }
+    }
+    CHECK(c.allocated == 1);
+    CHECK(c.deallocated == 1);
+    CHECK(position - c.low < c.high - c.low);
+}
+
+TEST_CASE("Boost.Context's stack allocators and the library's own will do", "[portal]") {
+    auto f = [] {
+        await_(yield_now());
+        return 1;
+    };
+    CHECK(run_task(with_portal_run_sync(std::allocator_arg, boost::context::fixedsize_stack(256 * 1024), f)) == 1);
+    boost::context::protected_fixedsize_stack named(256 * 1024);
+    CHECK(run_task(with_portal_run_sync(std::allocator_arg, named, f)) == 1);
+    CHECK(run_task(with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(2 << 20), f)) == 1);
+    greenback::portal p(std::allocator_arg, boost::context::protected_fixedsize_stack(256 * 1024));
+    CHECK(run_task(p.run(f)) == 1);
+}
+
+TEST_CASE("an allocator's failure is thrown by co_await, and nothing is lost", "[portal]") {
+    counters c;
+    c.failures_left = 2;
+    auto argument = std::make_shared<int>();
+    bool ran = false;
+    greenback::portal p(std::allocator_arg, counting_stack(c));
+    auto task = [&]() -> asio::awaitable<void> {
+        for (int i = 0; i != 3; ++i) {
+            bool failed = false;
+            try {
+                if (i == 0)
+                    co_await with_portal_run_sync(
+                        std::allocator_arg, counting_stack(c), [&](std::shared_ptr<int>) { ran = true; }, argument);
+                else
+                    co_await p.run([&](std::shared_ptr<int>) { ran = true; }, argument);
+            } catch (std::bad_alloc const&) {
+                failed = true;
+            }
+            CHECK(failed == (i < 2));
+            CHECK(ran == (i == 2));
+            CHECK(argument.use_count() == 1);
+            co_await yield_now();
+        }
+    };
+    run_task(task());
+    p = greenback::portal();
+    CHECK(c.allocated == 1);
+    CHECK(c.deallocated == 1);
+}
+
+TEST_CASE("a portal runs many functions on one stack", "[portal]") {
+    std::vector<std::uintptr_t> positions;
+    greenback::portal p;
+    auto task = [&]() -> asio::awaitable<void> {
+        for (int i = 0; i != 50; ++i) {
+            int result = co_await p.run(
+                [&](int x) {
+                    positions.push_back(stack_position());
+                    await_(yield_if(x % 2 == 0));
+                    if (x % 5 == 0)
+                        await_(value_of(x, true));
+                    return x;
+                },
+                i);
+            CHECK(result == i);
+            bool thrown = false;
+            try {
+                co_await p.run([] { throw 1; });
+            } catch (int) {
+                thrown = true;
+            }
+            CHECK(thrown);
+        }
+    };
+    run_task(task());
+    CHECK(std::count(positions.begin(), positions.end(), positions.front()) == 50);
+}
+
+TEST_CASE("a portal that runs is busy", "[portal]") {
+    asio::io_context context(1);
+    greenback::portal p;
+    bool inner_ran = false;
+    SECTION("for its own function") {
+        run_task(context, context, p.run([&] {
+            CHECK_THROWS_AS(await_(p.run([&] { inner_ran = true; })), greenback::portal_busy);
+            CHECK(has_portal());
+            await_(yield_now());
+            CHECK_THROWS_AS(await_(p.run([&] { inner_ran = true; })), greenback::portal_busy);
+        }));
+    }
+    SECTION("for another task, while the function waits") {
+        gate open(context);
+        spawn(context, p.run([&] { await_(open.wait()); }));
+        poll_all(context);
+        auto other = [&]() -> asio::awaitable<void> {
+            bool busy = false;
+            try {
+                co_await p.run([&] { inner_ran = true; });
+            } catch (greenback::portal_busy const&) {
+                busy = true;
+            }
+            CHECK(busy);
+            open.open();
+        };
+        run_task(context, context, other());
+    }
+    SECTION("until the task that runs it is destroyed") {
+        asio::io_context destroyed(1);
+        spawn(destroyed, p.run([] { await_(forever()); }));
+        poll_all(destroyed);
+        CHECK_THROWS_AS(run_task(context, context, p.run([&] { inner_ran = true; })), greenback::portal_busy);
+    }
+    CHECK_FALSE(inner_ran);
+    CHECK(run_task(context, context, p.run([] { return await_(value_of(1, true)); })) == 1);
+}
+
+TEST_CASE("a portal may be moved, and destroyed, while its function waits", "[portal]") {
+    asio::io_context context(1);
+    counters c;
+    bool done = false;
+    auto p = std::make_unique<greenback::portal>(std::allocator_arg, counting_stack(c));
+    gate open(context);
+    spawn(context, p->run([&] {
+              await_(open.wait());
+              await_(yield_now());
+              done = true;
+          }));
+    poll_all(context);
+    SECTION("destroyed") { p.reset(); }
+    SECTION("moved") {
+        greenback::portal moved(std::move(*p));
+        CHECK_THROWS_AS(run_task(moved.run([] {})), greenback::portal_busy);
+        p = std::make_unique<greenback::portal>(std::move(moved));
+    }
+    CHECK(c.deallocated == 0);
+    open.open();
+    run_all(context);
+    CHECK(done);
+    p.reset();
+    CHECK(c.allocated == 1);
+    CHECK(c.deallocated == 1);
+}
+
+TEST_CASE("many portals wait at once and are resumed in any order", "[portal]") {
+    const auto how = GENERATE(TEST_EVERY_KIND);
+    CAPTURE(how);
+    constexpr std::size_t count = sanitized ? 300 : 2000;
+    asio::io_context context(1);
+    std::vector<std::unique_ptr<gate>> gates;
+    std::vector<std::size_t> resumed;
+    for (std::size_t i = 0; i != count; ++i) {
+        gates.push_back(std::make_unique<gate>(context));
+        spawn(context, in_portal(how, [&, i] {
+                  volatile char local[512] = {};
+                  local[i % 512] = static_cast<char>(i);
+                  await_(gates[i]->wait());
+                  if (local[i % 512] == static_cast<char>(i) && has_portal())
+                      resumed.push_back(i);
+              }));
+    }
+    poll_all(context);
+    CHECK(resumed.empty());
+    std::vector<std::size_t> order(count);
+    std::iota(order.begin(), order.end(), std::size_t(0));
+    std::shuffle(order.begin(), order.end(), std::mt19937(7));
+    bool all_in_order = true;
+    for (std::size_t i : order) {
+        gates[i]->open();
+        poll_all(context);
+        all_in_order = all_in_order && !resumed.empty() && resumed.back() == i;
+    }
+    run_all(context);
+    CHECK(all_in_order);
+    CHECK(resumed.size() == count);
+}
+
+TEST_CASE("portals nest: a task run to its end by a function in another portal has its own", "[portal]") {
+    const auto how = GENERATE(TEST_EVERY_KIND);
+    CAPTURE(how);
+    int inner = 0;
+    run_task(in_portal(how, [&] {
+        await_(yield_now());
+        run_task(in_portal(how, [&] {
+            CHECK(has_portal());
+            await_(yield_now());
+            inner = await_(value_of(3, true));
+        }));
+        CHECK(has_portal());
+        await_(yield_now());
+    }));
+    CHECK(inner == 3);
+}

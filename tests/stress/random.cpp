@@ -1,0 +1,661 @@
+// SPDX-License-Identifier: MIT
+//
+// Random programs, run twice: as plain coroutines that know nothing of greenback (the model), and as a mixture of
+// coroutines and synchronous functions on portals of every kind. Both must do, and throw, the same things.
+
+#include "support/asio.hpp"
+#include "support/catch.hpp"
+
+#include <greenback/diagnostics.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <functional>
+#include <list>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+using asio::awaitable;
+using asio::use_awaitable;
+using greenback::await_;
+using greenback::has_portal;
+using greenback::use_portal;
+
+namespace {
+
+// ---- programs --------------------------------------------------------------------------------------------------------
+
+enum class op {
+    value,     // something to be seen
+    ready,     // await a coroutine that does not suspend
+    yield,     // await an asio::post
+    sleep,     // await a timer
+    fail,      // throw
+    cancel,    // the task requests its own cancellation
+    set_throw, // this_coro::throw_if_cancelled(...)
+    reset,     // this_coro::reset_cancellation_state()
+    state,     // look at both
+    sequence,  // one child after the other
+    call,      // call the child as a function or a coroutine
+    attempt,   // try { child 0 } catch (...) { child 1, and perhaps `throw;` }
+    scope,     // child 0, then child 1 in the destructor of a local variable
+    spawn,     // run the child as a task of its own, and wait for it
+    spawn_two, // the same for two at once
+};
+
+// Awaiting a node checks for cancellation first, as any co_await does. Further checks before the node does anything else
+// find the same, so that it makes no difference how many calls and coroutines lead to it.
+struct node {
+    op what;
+    unsigned value; // means the same to both interpreters
+    unsigned how;   // of no meaning to the model: which of the equivalent ways to go
+    std::vector<node> children;
+
+    bool choose(unsigned n, unsigned bit) const { return (how >> bit) % n == 0; }
+};
+
+class generator {
+public:
+    explicit generator(unsigned seed) : random_(seed) {}
+
+    unsigned below(unsigned n) { return static_cast<unsigned>(random_() % n); }
+
+    node program(int depth = 7)
+    {
+        constexpr op leaves[] = {op::value, op::ready,  op::yield, op::yield,     op::sleep, op::fail,
+                                 op::fail,  op::cancel, op::reset, op::set_throw, op::state};
+        constexpr op inner[] = {op::sequence, op::sequence, op::sequence, op::call,  op::call,     op::call,
+                                op::attempt,  op::attempt,  op::scope,    op::spawn, op::spawn_two};
+        const bool leaf = depth == 0 || (depth < 6 && below(6) == 0);
+        node n{depth == 7 ? op::sequence : leaf ? leaves[below(std::size(leaves))] : inner[below(std::size(inner))],
+               below(1000), static_cast<unsigned>(random_()), {}};
+        const bool one = n.what == op::call || n.what == op::spawn;
+        const unsigned count = leaf ? 0 : one ? 1 : n.what == op::sequence ? 2 + below(3) : 2;
+        for (unsigned i = 0; i != count; ++i)
+            n.children.push_back(program(depth - 1));
+        return n;
+    }
+
+private:
+    std::mt19937 random_;
+};
+
+struct error_a {
+    unsigned payload;
+};
+struct error_b : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+[[noreturn]] void fail(unsigned n)
+{
+    switch (n % 4) {
+    case 0: throw n;
+    case 1: throw error_a{n};
+    case 2: throw error_b(std::to_string(n));
+    default: throw test::system_error(test::error_code(static_cast<int>(n), asio::error::get_system_category()));
+    }
+}
+
+std::string describe(const std::exception_ptr& e)
+{
+    try {
+        std::rethrow_exception(e);
+    } catch (unsigned n) {
+        return "unsigned " + std::to_string(n);
+    } catch (const error_a& a) {
+        return "error_a " + std::to_string(a.payload);
+    } catch (const error_b& b) {
+        return std::string("error_b ") + b.what();
+    } catch (const test::system_error& s) { // without its text: that says who noticed the cancellation
+        return "system_error " + std::to_string(s.code().value());
+    } catch (const std::exception& x) {
+        return x.what();
+    } catch (const greenback::abandoned&) {
+        return "abandoned";
+    }
+}
+
+// ---- tasks -----------------------------------------------------------------------------------------------------------
+
+std::atomic<int> violations, alive;
+bool tearing_down = false; // tasks are not going on but being destroyed; false wherever there are threads
+
+struct counted {
+    counted() { ++alive; }
+    counted(const counted&) { ++alive; }
+    ~counted() { --alive; }
+};
+
+struct task {
+    std::vector<std::string> log;
+    asio::cancellation_signal own_signal;
+    asio::cancellation_signal* signal = &own_signal; // null: nobody may cancel it
+    std::list<task> children;
+    // What the program expects of has_portal().
+    bool task_wide = false;
+    int scoped = 0, trees = 0;
+    bool alone = true; // on its stack: not started inside of somebody else's co_spawn, where one cannot always tell
+
+    void note(std::string what) { log.push_back(std::move(what)); }
+    void note(const char* what, unsigned n) { note(what + (" " + std::to_string(n))); }
+    void expect(bool ok, const char* what)
+    {
+        if (!ok) {
+            ++violations;
+            note(std::string("VIOLATED: ") + what);
+        }
+    }
+    void collect(std::string& s) const { for (auto& l : log) if (l.find("VIOL")==0) s += l + " after " + (&l != &log[0] ? *(&l-1) : "") + " then " + *(&l+1) + ";"; for (auto& c : children) c.collect(s); }
+    bool portal() const { return task_wide || scoped != 0; }
+    void expect_portal()
+    {
+        if (tearing_down || (alone && !portal()))
+            expect(!has_portal(), "no portal here");
+        else if (portal())
+            expect(has_portal(), "a portal here");
+    }
+    void cancel()
+    {
+        if (signal)
+            signal->emit(asio::cancellation_type::terminal);
+    }
+    // What it logs joins this log where the parent has seen its end.
+    task& child(asio::cancellation_signal* inherited, bool own)
+    {
+        task& c = children.emplace_back();
+        if (!own)
+            c.signal = inherited;
+        return c;
+    }
+    void take_log(task& c)
+    {
+        log.insert(log.end(), c.log.begin(), c.log.end());
+        c.log.clear();
+    }
+};
+
+struct join_log {
+    task& parent;
+    task& child;
+    ~join_log() { parent.take_log(child); }
+};
+
+// What became of two tasks: the exception of the first that has one.
+template <class Results> unsigned join_two(task& t, const Results& results)
+{
+    const auto& [order, e1, value1, e2, value2] = results;
+    for (const auto& e : {e1, e2})
+        t.note(e ? describe(e) : "no exception");
+    for (const auto& e : {e1, e2})
+        if (e)
+            std::rethrow_exception(e);
+    return 7 * value1 + value2;
+}
+
+template <class Executor> auto two_tasks(const Executor& ex, awaitable<unsigned> a, awaitable<unsigned> b)
+{
+    return asio::experimental::make_parallel_group(asio::co_spawn(ex, std::move(a), test::deferred),
+                                                   asio::co_spawn(ex, std::move(b), test::deferred));
+}
+
+// ---- the model: nothing but co_await ---------------------------------------------------------------------------------
+
+// Except that the other interpreter uses it, too, where it has no portal or does not care. `Other` runs the children.
+template <class Other> awaitable<unsigned> run_plainly(task& t, const node& n)
+{
+    const counted c;
+    const auto ex = co_await asio::this_coro::executor;
+    const auto child = [&n](unsigned i) -> const node& { return n.children[i]; };
+    switch (n.what) {
+    case op::value: t.note("value", n.value); co_return n.value;
+    case op::ready: co_return co_await test::value_of(n.value, false);
+    case op::yield: co_await asio::post(ex, use_awaitable); co_return n.value;
+    case op::sleep: co_await test::sleep_ms(static_cast<int>(n.value % 2)); co_return n.value;
+    case op::fail: fail(n.value);
+    case op::cancel: t.cancel(); co_return n.value;
+    case op::set_throw: co_await asio::this_coro::throw_if_cancelled(n.value % 2 != 0); co_return n.value;
+    case op::reset: co_await asio::this_coro::reset_cancellation_state(); co_return n.value;
+    case op::state: {
+        const auto state = co_await asio::this_coro::cancellation_state;
+        const bool throws = co_await asio::this_coro::throw_if_cancelled();
+        t.note("cancelled", 10 * (state.cancelled() != asio::cancellation_type::none) + throws);
+        co_return n.value;
+    }
+    case op::sequence: {
+        unsigned sum = 0;
+        for (const node& each : n.children) {
+            const unsigned result = co_await Other::run(t, each);
+            sum = 31 * sum + result;
+        }
+        t.note("sum", sum);
+        co_return sum;
+    }
+    case op::call: {
+        const unsigned result = co_await Other::run(t, child(0));
+        t.note("called", result);
+        co_return result + 1;
+    }
+    case op::attempt: {
+        std::exception_ptr caught;
+        try {
+            co_return co_await Other::run(t, child(0));
+        } catch (...) {
+            caught = std::current_exception();
+        }
+        t.note("caught " + describe(caught));
+        const unsigned result = co_await Other::run(t, child(1));
+        if (n.value % 2)
+            std::rethrow_exception(caught);
+        co_return result;
+    }
+    case op::scope: {
+        std::exception_ptr leaving;
+        unsigned result = 0;
+        try {
+            result = co_await Other::run(t, child(0));
+        } catch (...) {
+            leaving = std::current_exception();
+        }
+        t.note(leaving ? "leaves, unwinding" : "leaves");
+        std::exception_ptr swallowed;
+        try {
+            co_await Other::run(t, child(1));
+        } catch (...) {
+            swallowed = std::current_exception();
+        }
+        if (swallowed)
+            t.note("swallows " + describe(swallowed));
+        if (leaving)
+            std::rethrow_exception(leaving);
+        co_return result;
+    }
+    case op::spawn: {
+        const bool own = n.value % 2;
+        task& started = t.child(t.signal, own);
+        const join_log join{t, started};
+        if (own)
+            co_return co_await asio::co_spawn(ex, Other::start(t, started, child(0)),
+                                              asio::bind_cancellation_slot(started.own_signal.slot(), use_awaitable));
+        co_return co_await asio::co_spawn(ex, Other::start(t, started, child(0)), use_awaitable);
+    }
+    case op::spawn_two: {
+        task &a = t.child(nullptr, false), &b = t.child(nullptr, false);
+        const join_log join_b{t, b}, join_a{t, a};
+        auto both = two_tasks(ex, Other::start(t, a, child(0)), Other::start(t, b, child(1)));
+        const auto results = co_await both.async_wait(asio::experimental::wait_for_all(), use_awaitable);
+        co_return join_two(t, results);
+    }
+    }
+    co_return 0;
+}
+
+struct model {
+    static awaitable<unsigned> run(task& t, const node& n) { return run_plainly<model>(t, n); }
+    static awaitable<unsigned> start(task&, task& child, const node& n) { return run(child, n); }
+};
+
+// ---- the other: coroutines and synchronous functions, at random ------------------------------------------------------
+
+unsigned run_sync(task& t, const node& n);
+
+struct mixed {
+    static awaitable<unsigned> run(task& t, const node& n);
+
+    // The coroutine of a new task.
+    static awaitable<unsigned> start(task& parent, task& child, const node& n)
+    {
+        child.trees = parent.trees != 0;
+        const bool bestowed = n.choose(4, 20);
+        child.task_wide = child.trees || bestowed;
+        child.alone = n.choose(2, 22);
+        return bestowed ? greenback::bestow_portal(start_here(child, n)) : start_here(child, n);
+    }
+
+private:
+    static awaitable<unsigned> start_here(task& child, const node& n)
+    {
+        if (child.alone)
+            co_await test::yield_now();
+        co_return co_await run(child, n);
+    }
+};
+
+// A portal that ends with this scope, as far as `t` knows.
+struct portal_scope {
+    task& t;
+    bool tree;
+    explicit portal_scope(task& in, bool is_tree = false) : t(in), tree(is_tree)
+    {
+        ++t.scoped;
+        t.trees += tree;
+    }
+    ~portal_scope()
+    {
+        --t.scoped;
+        t.trees -= tree;
+    }
+};
+
+unsigned scoped_sync(task& t, const node& n)
+{
+    const portal_scope s(t);
+    return run_sync(t, n);
+}
+awaitable<unsigned> scoped_async(task& t, const node& n, bool tree)
+{
+    const portal_scope s(t, tree);
+    t.expect_portal();
+    co_return co_await mixed::run(t, n);
+}
+
+// Every way to have a coroutine run something.
+awaitable<unsigned> call_async(task& t, const node& n, unsigned how)
+{
+    const counted c;
+    switch (how % 8) {
+    case 0: co_return co_await mixed::run(t, n);
+    case 1: co_return co_await greenback::with_portal_run_sync(scoped_sync, std::ref(t), std::cref(n));
+    case 2: {
+        greenback::portal p;
+        co_await p.run([&n] { await_(test::yield_if(n.how % 2)); });
+        co_return co_await p.run(scoped_sync, std::ref(t), std::cref(n));
+    }
+    case 3: co_return co_await greenback::with_portal_run(scoped_async, std::ref(t), std::cref(n), false);
+    case 4: co_return co_await greenback::bestow_portal(scoped_async(t, n, false));
+    case 5: co_return co_await greenback::with_portal_run_tree(scoped_async, std::ref(t), std::cref(n), true);
+    default:
+        co_await greenback::ensure_portal();
+        t.task_wide = t.task_wide || !t.portal();
+        t.expect_portal();
+        co_return co_await mixed::run(t, n);
+    }
+}
+
+// A child of a node from synchronous code.
+unsigned run_child(task& t, const node& n) { return n.choose(2, 9) ? run_sync(t, n) : await_(mixed::run(t, n)); }
+
+unsigned handle(task& t, const node& n)
+{
+    const auto caught = std::current_exception();
+    t.note("caught " + describe(caught));
+    const unsigned result = run_child(t, n);
+    t.expect(std::current_exception() == caught, "the current exception is the one that was caught");
+    return result;
+}
+
+class awaiting_destructor {
+public:
+    awaiting_destructor(task& t, const node& n) : task_(t), node_(n) {}
+    awaiting_destructor(const awaiting_destructor&) = delete;
+    ~awaiting_destructor()
+    {
+        const int now = std::uncaught_exceptions();
+        task_.note(now > before_ ? "leaves, unwinding" : "leaves");
+        task_.expect_portal();
+        if (!has_portal())
+            return;
+        try {
+            run_child(task_, node_);
+        } catch (...) {
+            task_.note("swallows " + describe(std::current_exception()));
+        }
+        { const int after = std::uncaught_exceptions(); task_.expect(after == now, after > now ? "MORE" : "LESS"); if (after!=now) task_.note("now " + std::to_string(now) + " after " + std::to_string(after) + " before " + std::to_string(before_)); }
+    }
+
+private:
+    task& task_;
+    const node& node_;
+    int before_ = std::uncaught_exceptions();
+};
+
+awaitable<unsigned> mixed::run(task& t, const node& n)
+{
+    const counted c;
+    t.expect_portal();
+    if (t.portal() && n.choose(3, 0))
+        co_return run_sync(t, n);
+    if (n.what == op::call) {
+        const unsigned result = co_await call_async(t, n.children[0], n.how >> 4);
+        t.note("called", result);
+        co_return result + 1;
+    }
+    if (n.what == op::attempt && t.portal()) {
+        try {
+            co_return co_await run(t, n.children[0]);
+        } catch (...) {
+            const unsigned result = handle(t, n.children[1]);
+            if (n.value % 2)
+                throw;
+            co_return result;
+        }
+    }
+    if (n.what == op::scope && t.portal()) {
+        const awaiting_destructor d(t, n.children[1]);
+        co_return co_await run(t, n.children[0]);
+    }
+    const unsigned result = co_await run_plainly<mixed>(t, n);
+    t.expect_portal();
+    co_return result;
+}
+
+void post_sync(const asio::any_io_executor& ex, unsigned how)
+{
+    switch (how % 4) {
+    case 0: return asio::post(ex, use_portal);
+    case 1: return await_(asio::post(ex, use_awaitable));
+    case 2: return await_(asio::post(ex, test::deferred));
+    default: return await_(test::yield_now());
+    }
+}
+
+// Waits for an operation that has a value.
+template <class Start> auto wait_for(Start start, unsigned how)
+{
+    switch (how % 3) {
+    case 0: return start(use_portal);
+    case 1: return await_(start(use_awaitable));
+    default: return await_(start(test::deferred));
+    }
+}
+
+unsigned run_sync(task& t, const node& n)
+{
+    const counted c;
+    const auto again = std::make_unique<counted>(c); // what is lost on a stack that is not unwound, ASan sees
+    t.expect_portal();
+    await_(test::value_of(0, false)); // checks for cancellation, as the co_await of a coroutine for this node would
+    const auto ex = await_(asio::this_coro::executor);
+    const auto child = [&n](unsigned i) -> const node& { return n.children[i]; };
+    const unsigned how = n.how >> 4;
+    switch (n.what) {
+    case op::yield: post_sync(ex, how); return n.value;
+    case op::sleep: {
+        asio::steady_timer timer(ex, std::chrono::milliseconds(n.value % 2));
+        if (how % 2)
+            timer.async_wait(use_portal);
+        else
+            await_(timer.async_wait(test::deferred));
+        return n.value;
+    }
+    case op::set_throw: await_(asio::this_coro::throw_if_cancelled(n.value % 2 != 0)); return n.value;
+    case op::reset: await_(asio::this_coro::reset_cancellation_state()); return n.value;
+    case op::call: {
+        const unsigned result = how % 3 ? await_(call_async(t, child(0), how / 3)) : run_sync(t, child(0));
+        t.note("called", result);
+        return result + 1;
+    }
+    case op::attempt:
+        try {
+            return run_child(t, child(0));
+        } catch (...) {
+            const unsigned result = handle(t, child(1));
+            if (n.value % 2)
+                throw;
+            return result;
+        }
+    case op::scope: {
+        const awaiting_destructor d(t, child(1));
+        return run_child(t, child(0));
+    }
+    case op::sequence: {
+        unsigned sum = 0;
+        for (const node& each : n.children)
+            sum = 31 * sum + run_child(t, each);
+        t.note("sum", sum);
+        return sum;
+    }
+    case op::spawn: {
+        const bool own = n.value % 2;
+        task& started = t.child(t.signal, own);
+        const join_log join{t, started};
+        const auto start = [&](auto token) { return asio::co_spawn(ex, mixed::start(t, started, child(0)), token); };
+        if (!own)
+            return wait_for(start, how);
+        const auto slot = started.own_signal.slot();
+        return how % 2 ? start(asio::bind_cancellation_slot(slot, use_portal))
+                       : await_(start(asio::bind_cancellation_slot(slot, use_awaitable)));
+    }
+    case op::spawn_two: {
+        task &a = t.child(nullptr, false), &b = t.child(nullptr, false);
+        const join_log join_b{t, b}, join_a{t, a};
+        auto both = two_tasks(ex, mixed::start(t, a, child(0)), mixed::start(t, b, child(1)));
+        const auto start = [&](auto token) { return both.async_wait(asio::experimental::wait_for_all(), token); };
+        return join_two(t, wait_for(start, how));
+    }
+    default: return await_(run_plainly<mixed>(t, n)); // what is the same everywhere
+    }
+}
+
+// ---- running them ----------------------------------------------------------------------------------------------------
+
+struct programs {
+    std::vector<node> each;
+
+    programs(unsigned seed, unsigned count)
+    {
+        generator g(seed);
+        while (each.size() != count)
+            each.push_back(g.program());
+    }
+};
+
+// Starts every program as a task on `ex`; the tasks' logs end with what became of them.
+template <class How, class Executor> std::unique_ptr<std::list<task>> start_all(const Executor& ex, const programs& p)
+{
+    auto tasks = std::make_unique<std::list<task>>();
+    task outside;
+    for (const node& program : p.each) {
+        task& t = tasks->emplace_back();
+        asio::co_spawn(ex, How::start(outside, t, program),
+                       asio::bind_cancellation_slot(t.signal->slot(), [&t](std::exception_ptr e, unsigned result) {
+                           t.note(e ? "fails with " + describe(e) : "returns " + std::to_string(result));
+                       }));
+    }
+    return tasks;
+}
+
+template <class How> std::unique_ptr<std::list<task>> run_on_one_thread(const programs& p)
+{
+    asio::io_context context(1);
+    auto tasks = start_all<How>(context.get_executor(), p);
+    test::run_all(context);
+    return tasks;
+}
+
+template <class How> std::unique_ptr<std::list<task>> run_on_four_threads(const programs& p)
+{
+    asio::thread_pool pool(4);
+    auto tasks = start_all<How>(pool.get_executor(), p);
+    pool.join();
+    return tasks;
+}
+
+// Where the logs differ, from a little before that.
+std::string difference(const std::vector<std::string>& expected, const std::vector<std::string>& actual)
+{
+    const auto [e, a] = std::mismatch(expected.begin(), expected.end(), actual.begin(), actual.end());
+    if (e == expected.end() && a == actual.end())
+        return "";
+    std::string text;
+    for (auto i = e - std::min<std::ptrdiff_t>(5, e - expected.begin()); i != e; ++i)
+        text += *i + "; ";
+    return text + "then expected: " + (e == expected.end() ? "the end" : *e) +
+           ", but: " + (a == actual.end() ? "the end" : *a);
+}
+
+void check_same(const std::list<task>& expected, const std::list<task>& actual)
+{
+    auto a = actual.begin();
+    int number = 0;
+    for (const task& e : expected) {
+        CAPTURE(number++);
+        CHECK(difference(e.log, (a++)->log) == "");
+    }
+    CHECK(violations == 0);
+    CHECK(alive == 0);
+    CHECK(greenback::stats().live == 0);
+}
+
+// The one in the environment alone, if there is one.
+std::vector<unsigned> seeds()
+{
+    if (const char* const s = std::getenv("GREENBACK_TEST_SEED"))
+        return {static_cast<unsigned>(std::strtoul(s, nullptr, 10))};
+    return {1, 2, 3, std::random_device()()};
+}
+
+constexpr unsigned number_of_tasks = test::sanitized ? 60 : 300;
+
+} // namespace
+
+TEST_CASE("random programs give what plain co_await gives, on one thread", "[random]")
+{
+    for (const unsigned seed : seeds()) {
+        CAPTURE(seed);
+        const programs p(seed, number_of_tasks);
+        const auto expected = run_on_one_thread<model>(p);
+        const auto actual = run_on_one_thread<mixed>(p);
+        check_same(*expected, *actual);
+    }
+}
+
+TEST_CASE("random programs give what plain co_await gives, on four threads", "[random]")
+{
+    for (const unsigned seed : seeds()) {
+        CAPTURE(seed);
+        const programs p(seed, number_of_tasks);
+        const auto expected = run_on_one_thread<model>(p);
+        const auto actual = run_on_four_threads<mixed>(p);
+        check_same(*expected, *actual);
+    }
+}
+
+TEST_CASE("random programs destroyed half way leave nothing behind", "[random]")
+{
+    for (const unsigned seed : seeds()) {
+        generator g(seed);
+        for (int round = 0; round != 10; ++round) {
+            const programs p(g.below(1000000), number_of_tasks / 10);
+            const unsigned handlers = g.below(20 * number_of_tasks / 10);
+            CAPTURE(seed, round, handlers);
+            std::unique_ptr<std::list<task>> tasks; // lives longer than what it is used by
+            {
+                asio::io_context context(1);
+                tasks = start_all<mixed>(context.get_executor(), p);
+                for (unsigned i = 0; i != handlers && context.run_one(); ++i)
+                    ;
+                tearing_down = true;
+            }
+            tearing_down = false;
+            std::string violated; for (auto& t : *tasks) { t.collect(violated); }
+            CAPTURE(violated);
+            CHECK(violations.exchange(0) == 0);
+            CHECK(alive.exchange(0) == 0);
+            CHECK(greenback::stats().live == 0);
+        }
+    }
+}

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: MIT
+
+#include "support/asio.hpp"
+#include "support/catch.hpp"
+
+#if defined(GREENBACK_USE_BOOST_ASIO)
+#include <boost/asio/experimental/channel.hpp>
+#else
+#include <asio/experimental/channel.hpp>
+#endif
+#if GREENBACK_ASIO_VERSION < 102400
+#if defined(GREENBACK_USE_BOOST_ASIO)
+#include <boost/asio/experimental/as_tuple.hpp>
+#else
+#include <asio/experimental/as_tuple.hpp>
+#endif
+using asio::experimental::as_tuple;
+#else
+using asio::as_tuple;
+#endif
+
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+using asio::ip::tcp;
+using greenback::await_;
+using greenback::use_portal;
+using greenback::use_portal_t;
+
+namespace {
+
+constexpr int many = test::sanitized ? 10000 : 100000;
+
+tcp::endpoint loopback() { return {asio::ip::address_v4::loopback(), 0}; }
+
+// An operation that completes with `values...` from the event loop.
+template <class Signature, class Token, class... Values>
+auto completes_with(asio::io_context& context, Token&& token, Values... values)
+{
+    return asio::async_initiate<Token, Signature>(
+        [&context](auto handler, Values... v) {
+            asio::post(context, [h = std::move(handler), args = std::make_tuple(std::move(v)...)]() mutable {
+                std::apply([&](auto&... a) { std::move(h)(std::move(a)...); }, args);
+            });
+        },
+        token, std::move(values)...);
+}
+
+struct no_default {
+    explicit no_default(int v) : value(v) {}
+    no_default(no_default&&) = default;
+    int value;
+};
+
+struct witness {
+    int& unwound;
+    ~witness() { ++unwound; }
+};
+
+template <class F> test::error_code error_of(F f)
+{
+    try {
+        f();
+        return {};
+    } catch (const test::system_error& e) {
+        return e.code();
+    }
+}
+
+const test::error_code some_error = asio::error::make_error_code(asio::error::connection_reset);
+
+} // namespace
+
+TEST_CASE("sockets are used as if they were blocking", "[use_portal]")
+{
+    const auto how = GENERATE(TEST_EVERY_KIND);
+    CAPTURE(how);
+    asio::io_context context;
+    tcp::acceptor acceptor(context, loopback());
+    std::vector<std::string> received;
+    test::error_code at_end;
+    test::spawn(context, test::in_portal(how, [&] {
+                    tcp::socket socket = acceptor.async_accept(use_portal);
+                    std::string line;
+                    const std::size_t n = asio::async_read_until(socket, asio::dynamic_buffer(line), '\n', use_portal);
+                    received.push_back(line.substr(0, n));
+                    line.erase(0, n);
+                    line.resize(5);
+                    CHECK(asio::async_read(socket, asio::buffer(line), use_portal) == 5);
+                    received.push_back(line);
+                    asio::async_write(socket, asio::buffer("reply", 5), use_portal);
+                    char more;
+                    at_end = error_of([&] { socket.async_read_some(asio::buffer(&more, 1), use_portal); });
+                }));
+    test::run_task(context, context, test::in_portal(how, [&] {
+                       tcp::socket socket(context);
+                       socket.async_connect(acceptor.local_endpoint(), use_portal);
+                       CHECK(asio::async_write(socket, asio::buffer("a line\n", 7), use_portal) == 7);
+                       for (const char c : {'h', 'e', 'l', 'l', 'o'}) {
+                           CHECK(socket.async_write_some(asio::buffer(&c, 1), use_portal) == 1);
+                           await_(test::yield_now());
+                       }
+                       char reply[6] = {};
+                       std::size_t n = 0;
+                       while (n != 5)
+                           n += socket.async_read_some(asio::buffer(reply + n, 5 - n), use_portal);
+                       CHECK(reply == std::string("reply"));
+                       socket.close();
+                       const auto ec = error_of([&] { socket.async_read_some(asio::buffer(reply), use_portal); });
+                       CHECK(ec == asio::error::bad_descriptor);
+                   }));
+    CHECK(received == std::vector<std::string>{"a line\n", "hello"});
+    CHECK(at_end == asio::error::eof);
+}
+
+TEST_CASE("use_portal is the default token of I/O objects that ask for it", "[use_portal]")
+{
+    asio::io_context context;
+    using socket_type = use_portal_t::as_default_on_t<tcp::socket>;
+    using timer_type = use_portal_t::as_default_on_t<asio::steady_timer>;
+    auto acceptor = use_portal_t::as_default_on(tcp::acceptor(context, loopback()));
+    std::string said(5, ' ');
+    test::spawn(context, greenback::with_portal_run_sync([&] {
+                    auto socket = acceptor.async_accept();
+                    static_assert(std::is_same_v<decltype(socket), socket_type>);
+                    socket.async_write_some(asio::buffer("hello", 5));
+                }));
+    test::run_task(context, context, greenback::with_portal_run_sync([&] {
+                       socket_type socket(context);
+                       socket.async_connect(acceptor.local_endpoint());
+                       std::size_t n = 0;
+                       while (n != 5)
+                           n += socket.async_read_some(asio::buffer(said.data() + n, 5 - n));
+                       timer_type timer(context, std::chrono::milliseconds(1));
+                       timer.async_wait();
+                   }));
+    CHECK(said == "hello");
+}
+
+TEST_CASE("an operation's values are returned as nothing, a value or a tuple", "[use_portal]")
+{
+    const auto how = GENERATE(TEST_EVERY_KIND);
+    CAPTURE(how);
+    asio::io_context c;
+    const test::error_code ok;
+    const std::exception_ptr none;
+    test::run_task(c, c, test::in_portal(how, [&] {
+                       static_assert(std::is_void_v<decltype(completes_with<void()>(c, use_portal))>);
+                       static_assert(std::is_void_v<decltype(completes_with<void(test::error_code)>(c, use_portal, ok))>);
+                       completes_with<void()>(c, use_portal);
+                       completes_with<void(test::error_code)>(c, use_portal, ok);
+                       completes_with<void(std::exception_ptr)>(c, use_portal, none);
+                       CHECK(completes_with<void(int)>(c, use_portal, 1) == 1);
+                       CHECK(completes_with<void(test::error_code, int)>(c, use_portal, ok, 2) == 2);
+                       CHECK(completes_with<void(std::exception_ptr, int)>(c, use_portal, none, 3) == 3);
+                       const auto [a, b] = completes_with<void(int, std::string)>(c, use_portal, 4, std::string("x"));
+                       CHECK((a == 4 && b == "x"));
+                       const auto [d, e] =
+                           completes_with<void(test::error_code, int, char)>(c, use_portal, ok, 5, 'y');
+                       CHECK((d == 5 && e == 'y'));
+                       auto p = completes_with<void(std::unique_ptr<int>)>(c, use_portal, std::make_unique<int>(6));
+                       CHECK(*p == 6);
+                       CHECK(completes_with<void(no_default)>(c, use_portal, no_default(7)).value == 7);
+                       CHECK(completes_with<void(test::error_code, no_default)>(c, use_portal, ok, no_default(8)).value == 8);
+                       auto [q, r] = completes_with<void(std::unique_ptr<int>, no_default)>(
+                           c, use_portal, std::make_unique<int>(9), no_default(10));
+                       CHECK((*q == 9 && r.value == 10));
+                   }));
+}
+
+TEST_CASE("an operation's error is thrown, unless it is asked for in another way", "[use_portal]")
+{
+    const auto how = GENERATE(TEST_EVERY_KIND);
+    CAPTURE(how);
+    asio::io_context c;
+    test::run_task(c, c, test::in_portal(how, [&] {
+                       using with_value = void(test::error_code, int);
+                       CHECK(error_of([&] { completes_with<with_value>(c, use_portal, some_error, 1); }) == some_error);
+                       const auto e = std::make_exception_ptr(std::runtime_error("thrown"));
+                       CHECK_THROWS_WITH(completes_with<void(std::exception_ptr)>(c, use_portal, e), "thrown");
+                       const auto [ec, n] = completes_with<with_value>(c, as_tuple(use_portal), some_error, 2);
+                       CHECK((ec == some_error && n == 2));
+                       test::error_code into;
+                       CHECK(completes_with<with_value>(c, asio::redirect_error(use_portal, into), some_error, 3) == 3);
+                       CHECK(into == some_error);
+                       asio::steady_timer timer(c, std::chrono::milliseconds(1));
+                       const auto [waited] = timer.async_wait(as_tuple(use_portal));
+                       CHECK_FALSE(waited);
+                       timer.expires_after(std::chrono::hours(1));
+                       asio::post(c, [&] { timer.cancel(); });
+                       timer.async_wait(asio::redirect_error(use_portal, into));
+                       CHECK(into == asio::error::operation_aborted);
+                   }));
+}
+
+TEST_CASE("post, dispatch and defer return on the executor that they are bound to", "[use_portal]")
+{
+    const auto how = GENERATE(TEST_EVERY_KIND);
+    CAPTURE(how);
+    asio::io_context context;
+    const auto strand = asio::make_strand(context);
+    std::vector<bool> in_strand;
+    test::run_task(context, context, test::in_portal(how, [&] {
+                       const auto note = [&] { in_strand.push_back(strand.running_in_this_thread()); };
+                       asio::post(context, use_portal), note();
+                       asio::dispatch(context, use_portal), note();
+                       asio::defer(context, use_portal), note();
+                       asio::post(asio::bind_executor(strand, use_portal)), note();
+                       asio::steady_timer timer(context, std::chrono::milliseconds(1));
+                       timer.async_wait(use_portal), note();
+                       timer.expires_after(std::chrono::milliseconds(1));
+                       timer.async_wait(asio::bind_executor(strand, use_portal)), note();
+                       asio::post(use_portal), note();
+                   }));
+    CHECK(in_strand == std::vector<bool>{false, false, false, true, false, true, false});
+}
+
+TEST_CASE("channels and child tasks are awaited by the token", "[use_portal]")
+{
+    const auto how = GENERATE(TEST_EVERY_KIND);
+    CAPTURE(how);
+    asio::io_context context;
+    asio::experimental::channel<void(test::error_code, std::string)> channel(context);
+    std::vector<std::string> received;
+    bool closed = false;
+    test::spawn(context, test::in_portal(how, [&] {
+                    for (int i = 0; i != 3; ++i)
+                        channel.async_send(test::error_code(), std::to_string(i), use_portal);
+                    channel.close();
+                }));
+    test::run_task(context, context, test::in_portal(how, [&] {
+                       for (int i = 0; i != 3; ++i)
+                           received.push_back(channel.async_receive(use_portal));
+                       closed = bool(error_of([&] { channel.async_receive(use_portal); }));
+                       CHECK(asio::co_spawn(context, test::value_of(42, true), use_portal) == 42);
+                       CHECK(*asio::co_spawn(context, test::value_of(std::make_unique<int>(43), true), use_portal) == 43);
+                       asio::co_spawn(context, test::yield_now(), use_portal);
+                       for (const bool late : {false, true}) {
+                           CHECK_THROWS_WITH(
+                               asio::co_spawn(context, test::throwing(std::runtime_error("child"), late), use_portal),
+                               "child");
+                       }
+                   }));
+    CHECK(received == std::vector<std::string>{"0", "1", "2"});
+    CHECK(closed);
+}
+
+TEST_CASE("an initiation that throws throws at the call, and the task goes on", "[use_portal]")
+{
+    const auto how = GENERATE(TEST_EVERY_KIND);
+    CAPTURE(how);
+    asio::io_context context;
+    int went_on = 0;
+    const auto throwing = [](auto token) {
+        return asio::async_initiate<decltype(token), void()>([](auto&&) { throw std::runtime_error("initiation"); }, token);
+    };
+    test::run_task(context, context, test::in_portal(how, [&] {
+                       for (int i = 0; i != 3; ++i) {
+                           CHECK_THROWS_WITH(throwing(use_portal), "initiation");
+                           await_(test::yield_now());
+                           asio::post(context, use_portal);
+                           ++went_on;
+                       }
+                   }));
+    CHECK(went_on == 3);
+}
+
+TEST_CASE("an operation that drops its handler destroys the task", "[use_portal]")
+{
+    const auto how = GENERATE(TEST_EVERY_KIND);
+    const auto at_once = GENERATE(false, true);
+    const auto in_coroutine = GENERATE(false, true);
+    CAPTURE(how, at_once, in_coroutine);
+    asio::io_context context;
+    int unwound = 0;
+    bool went_on = false;
+    const auto drops = [&](auto token) {
+        return asio::async_initiate<decltype(token), void()>(
+            [&](auto handler) {
+                if (!at_once)
+                    asio::post(context, [h = std::move(handler)] {});
+                else
+                    auto dropped = std::move(handler);
+            },
+            token);
+    };
+    const auto synchronous = [&] {
+        const witness w{unwound};
+        drops(use_portal);
+        went_on = true;
+    };
+    test::spawn(context, test::in_portal(how, [&] {
+                    const witness w{unwound};
+                    if (in_coroutine)
+                        await_(test::coroutine_that_calls(synchronous));
+                    else
+                        synchronous();
+                    went_on = true;
+                }));
+    test::run_all(context); // nothing hangs
+    CHECK(unwound == 2);
+    CHECK_FALSE(went_on);
+}
+
+TEST_CASE("a hundred thousand operations in a row need no more stack than one", "[use_portal]")
+{
+    const auto how = GENERATE(TEST_EVERY_KIND);
+    CAPTURE(how);
+    asio::io_context context;
+    const auto here = [] {
+        char local = 0;
+        asm volatile("" : : "r"(&local) : "memory");
+        return reinterpret_cast<std::uintptr_t>(&local);
+    };
+    std::uintptr_t outside_low = UINTPTR_MAX, outside_high = 0;
+    long done = 0;
+    const auto note = [&] {
+        const auto at = here();
+        outside_low = std::min(outside_low, at);
+        outside_high = std::max(outside_high, at);
+    };
+    test::run_task(context, context, test::in_portal(how, [&] {
+                       for (int i = 0; i != many; ++i) {
+                           if (i % 1000 == 0)
+                               asio::post(context, note); // runs on the event loop's stack
+                           asio::post(context, use_portal);
+                           asio::dispatch(context, use_portal);
+                           ++done;
+                       }
+                   }));
+    CHECK(done == many);
+    CHECK(outside_high - outside_low < 4096);
+}
+
+TEST_CASE("coroutines with a portal use the token in their own body", "[use_portal]")
+{
+    asio::io_context context;
+    int result = 0;
+    const auto inner = [&]() -> asio::awaitable<int> {
+        asio::post(context, use_portal);
+        co_await test::yield_now();
+        co_return completes_with<void(int)>(context, use_portal, 5);
+    };
+    test::run_task(context, context, [&]() -> asio::awaitable<void> {
+        co_await test::yield_now();
+        co_await greenback::ensure_portal();
+        for (int i = 0; i != 100; ++i) {
+            asio::post(context, use_portal);
+            result += co_await inner();
+            result += completes_with<void(int)>(context, use_portal, 1);
+        }
+        result += await_(inner());
+    }());
+    CHECK(result == 605);
+}
+
+TEST_CASE("where there is no portal the token throws and starts nothing", "[use_portal]")
+{
+    asio::io_context context;
+    bool started = false;
+    const auto start = [&](auto token) {
+        return asio::async_initiate<decltype(token), void()>([&](auto handler) { started = true, handler(); }, token);
+    };
+    CHECK_THROWS_AS(start(use_portal), greenback::no_portal);
+    test::run_task(context, context, [&]() -> asio::awaitable<void> {
+        CHECK_THROWS_AS(start(use_portal), greenback::no_portal);
+        co_await test::yield_now();
+        CHECK_THROWS_AS(start(use_portal), greenback::no_portal);
+    }());
+    CHECK_FALSE(started);
+}
