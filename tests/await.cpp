@@ -251,7 +251,7 @@ TEST_CASE("await_ of && and || runs both operands at once", "[await]") {
         CHECK(std::get<1>(await_(forever() || step('c', 2))) == 2);
         CHECK(std::get<0>(await_(step('d', 1) || forever())) == 1);
         try {
-            await_(forever() && throwing(std::string("x"), true));
+            await_(throwing(std::string("x"), true) && forever());
             FAIL_CHECK("no exception");
         } catch (asio::multiple_exceptions const& e) { // the other operand's is its cancellation
             CHECK_THROWS_AS(std::rethrow_exception(e.first_exception()), std::string);

@@ -30,8 +30,7 @@ struct count_unwinding {
     ~count_unwinding() { ++r.unwound; }
 };
 
-template <class F> std::string outcome_of(F f)
-{
+template <class F> std::string outcome_of(F f) {
     try {
         f();
         return "completed";
@@ -43,8 +42,7 @@ template <class F> std::string outcome_of(F f)
 }
 
 // Waits by `wait` at the bottom of some calls, notes the outcome and lets an error through.
-template <class F> [[gnu::noinline]] void wait_deep(record& r, int depth, F& wait)
-{
+template <class F> [[gnu::noinline]] void wait_deep(record& r, int depth, F& wait) {
     const count_unwinding c{r};
     if (depth != 0)
         return wait_deep(r, depth - 1, wait);
@@ -61,8 +59,7 @@ template <class F> [[gnu::noinline]] void wait_deep(record& r, int depth, F& wai
 using waits = std::vector<std::pair<const char*, std::function<void()>>>;
 
 // Every way to wait for something that never happens.
-waits ways_to_wait(asio::io_context& context)
-{
+waits ways_to_wait(asio::io_context& context) {
     const auto timer = [&context] {
         return std::make_shared<asio::steady_timer>(context, asio::steady_timer::time_point::max());
     };
@@ -73,7 +70,8 @@ waits ways_to_wait(asio::io_context& context)
         {"await_(deferred)", [t = timer()] { await_(t->async_wait(test::deferred)); }},
         {"nested coroutine and synchronous code",
          [] { await_(test::in_portal(test::made_by::with_portal_run_sync, [] { await_(test::forever()); })); }},
-        {"nested, by use_portal", [t = timer()] {
+        {"nested, by use_portal",
+         [t = timer()] {
              await_([](auto t) -> asio::awaitable<void> {
                  co_await test::yield_now();
                  t->async_wait(use_portal);
@@ -86,8 +84,7 @@ struct task {
     asio::cancellation_signal signal;
     std::string ended = "no";
 
-    void start(asio::io_context& context, asio::awaitable<void> a)
-    {
+    void start(asio::io_context& context, asio::awaitable<void> a) {
         asio::co_spawn(context, std::move(a), asio::bind_cancellation_slot(signal.slot(), [this](std::exception_ptr e) {
                            ended = outcome_of([&] {
                                if (e)
@@ -99,8 +96,7 @@ struct task {
 
 } // namespace
 
-TEST_CASE("a cancellation requested of the task reaches what synchronous code waits for", "[cancellation]")
-{
+TEST_CASE("a cancellation requested of the task reaches what synchronous code waits for", "[cancellation]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     asio::io_context context;
     for (auto& [name, wait] : ways_to_wait(context)) {
@@ -119,8 +115,7 @@ TEST_CASE("a cancellation requested of the task reaches what synchronous code wa
     }
 }
 
-TEST_CASE("a task already cancelled throws before anything is started", "[cancellation]")
-{
+TEST_CASE("a task already cancelled throws before anything is started", "[cancellation]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -176,8 +171,7 @@ struct style {
     std::function<asio::awaitable<void>(asio::steady_timer&, std::vector<std::string>&, bool swallow)> run;
 };
 
-asio::awaitable<void> written_as_coroutine(asio::steady_timer& t, std::vector<std::string>& log, bool swallow)
-{
+asio::awaitable<void> written_as_coroutine(asio::steady_timer& t, std::vector<std::string>& log, bool swallow) {
     const auto filter = [](cancellation_type type) { return type & cancellation_type::partial; };
     co_await asio::this_coro::reset_cancellation_state(filter, filter);
     for (int i = 0; i != 3; ++i) {
@@ -199,9 +193,7 @@ asio::awaitable<void> written_as_coroutine(asio::steady_timer& t, std::vector<st
     }
 }
 
-template <class Wait>
-void written_synchronously(std::vector<std::string>& log, bool swallow, Wait wait)
-{
+template <class Wait> void written_synchronously(std::vector<std::string>& log, bool swallow, Wait wait) {
     const auto filter = [](cancellation_type type) { return type & cancellation_type::partial; };
     await_(asio::this_coro::reset_cancellation_state(filter, filter));
     for (int i = 0; i != 3; ++i) {
@@ -224,8 +216,7 @@ void written_synchronously(std::vector<std::string>& log, bool swallow, Wait wai
 }
 
 std::vector<std::string> cancelled_twice(const style& s, cancellation_type first, cancellation_type second,
-                                         bool swallow)
-{
+                                         bool swallow) {
     asio::io_context context;
     asio::steady_timer timer(context, asio::steady_timer::time_point::max());
     std::vector<std::string> log;
@@ -249,28 +240,30 @@ std::vector<std::string> cancelled_twice(const style& s, cancellation_type first
 
 } // namespace
 
-TEST_CASE("filters, states and outcomes are those of the same program written with co_await", "[cancellation]")
-{
+TEST_CASE("filters, states and outcomes are those of the same program written with co_await", "[cancellation]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     const auto swallow = GENERATE(false, true);
     const style reference{"coroutine", written_as_coroutine};
     const style synchronous[] = {
-        {"use_portal", [=](auto& t, auto& log, bool sw) {
-             return test::in_portal(how, [&t, &log, sw] {
-                 written_synchronously(log, sw, [&] { t.async_wait(use_portal); });
-             });
+        {"use_portal",
+         [=](auto& t, auto& log, bool sw) {
+             return test::in_portal(
+                 how, [&t, &log, sw] { written_synchronously(log, sw, [&] { t.async_wait(use_portal); }); });
          }},
-        {"await_(awaitable)", [=](auto& t, auto& log, bool sw) {
+        {"await_(awaitable)",
+         [=](auto& t, auto& log, bool sw) {
              return test::in_portal(how, [&t, &log, sw] {
                  written_synchronously(log, sw, [&] { await_(t.async_wait(asio::use_awaitable)); });
              });
          }},
-        {"await_(deferred)", [=](auto& t, auto& log, bool sw) {
+        {"await_(deferred)",
+         [=](auto& t, auto& log, bool sw) {
              return test::in_portal(how, [&t, &log, sw] {
                  written_synchronously(log, sw, [&] { await_(t.async_wait(test::deferred)); });
              });
          }},
-        {"a coroutine on the fiber", [=](auto& t, auto& log, bool sw) {
+        {"a coroutine on the fiber",
+         [=](auto& t, auto& log, bool sw) {
              return test::in_portal(how, [&t, &log, sw] { await_(written_as_coroutine(t, log, sw)); });
          }},
     };
@@ -286,8 +279,7 @@ TEST_CASE("filters, states and outcomes are those of the same program written wi
     }
 }
 
-TEST_CASE("a timeout beside synchronous code ends it at its await_", "[cancellation]")
-{
+TEST_CASE("a timeout beside synchronous code ends it at its await_", "[cancellation]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     const auto reset = GENERATE(false, true);
     asio::io_context context;
@@ -311,8 +303,7 @@ TEST_CASE("a timeout beside synchronous code ends it at its await_", "[cancellat
     }
 }
 
-TEST_CASE("both operands of || may be portals, in a task that has one", "[cancellation]")
-{
+TEST_CASE("both operands of || may be portals, in a task that has one", "[cancellation]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     const auto outer = GENERATE(TEST_EVERY_KIND);
     const auto left_wins = GENERATE(false, true);
@@ -336,8 +327,7 @@ TEST_CASE("both operands of || may be portals, in a task that has one", "[cancel
     CHECK(left.unwound + right.unwound == 6);
 }
 
-TEST_CASE("one operand of && that fails cancels the other", "[cancellation]")
-{
+TEST_CASE("one operand of && that fails cancels the other", "[cancellation]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     const auto fails_at_once = GENERATE(false, true);
     CAPTURE(how, fails_at_once);
@@ -352,9 +342,8 @@ TEST_CASE("one operand of && that fails cancels the other", "[cancellation]")
         }
     }());
     test::run_task(context, context, test::in_portal(how, [&] {
-                       auto failing = test::in_portal(how, [=] {
-                           await_(test::throwing(std::runtime_error("failed"), !fails_at_once));
-                       });
+                       auto failing = test::in_portal(
+                           how, [=] { await_(test::throwing(std::runtime_error("failed"), !fails_at_once)); });
                        auto waiting = test::in_portal(how, [&] {
                            auto wait = [] { await_(test::forever()); };
                            wait_deep(other, 2, wait);
@@ -367,8 +356,7 @@ TEST_CASE("one operand of && that fails cancels the other", "[cancellation]")
     CHECK(other.unwound == 3);
 }
 
-TEST_CASE("a loser that swallows the error and awaits again ends as a coroutine would", "[cancellation]")
-{
+TEST_CASE("a loser that swallows the error and awaits again ends as a coroutine would", "[cancellation]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     const auto reset = GENERATE(false, true);
     CAPTURE(how, reset);
@@ -395,8 +383,7 @@ TEST_CASE("a loser that swallows the error and awaits again ends as a coroutine 
     CHECK(seen == expected);
 }
 
-TEST_CASE("a slot bound to use_portal cancels the operation and not the task", "[cancellation]")
-{
+TEST_CASE("a slot bound to use_portal cancels the operation and not the task", "[cancellation]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -405,7 +392,8 @@ TEST_CASE("a slot bound to use_portal cancels the operation and not the task", "
                        asio::cancellation_signal signal;
                        asio::steady_timer timer(context, asio::steady_timer::time_point::max());
                        asio::post(context, [&] { signal.emit(cancellation_type::terminal); });
-                       first = outcome_of([&] { timer.async_wait(asio::bind_cancellation_slot(signal.slot(), use_portal)); });
+                       first = outcome_of(
+                           [&] { timer.async_wait(asio::bind_cancellation_slot(signal.slot(), use_portal)); });
                        second = outcome_of([] { await_(test::yield_now()); });
                    }));
     CHECK(first == "operation_aborted");

@@ -20,8 +20,7 @@ namespace {
 constexpr int many = test::sanitized ? 10000 : 100000;
 
 // Opaque: a compiler may keep the answer in a register across an await_.
-[[gnu::noinline]] std::thread::id thread_id()
-{
+[[gnu::noinline]] std::thread::id thread_id() {
     asm volatile("" : : : "memory");
     return std::this_thread::get_id();
 }
@@ -29,8 +28,7 @@ constexpr int many = test::sanitized ? 10000 : 100000;
 // Threads that resume what they are given, joined at the end.
 class helpers {
 public:
-    ~helpers()
-    {
+    ~helpers() {
         for (std::thread& t : threads_)
             t.join();
     }
@@ -44,8 +42,7 @@ struct on_another_thread {
     helpers& threads;
     std::thread::id* completed_on = nullptr;
     bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<> h)
-    {
+    void await_suspend(std::coroutine_handle<> h) {
         threads.start([this, h] {
             if (completed_on)
                 *completed_on = thread_id();
@@ -72,8 +69,7 @@ struct not_suspended_after_all {
 struct suspended_by_bool {
     asio::io_context& context;
     bool await_ready() const noexcept { return false; }
-    bool await_suspend(std::coroutine_handle<> h) const
-    {
+    bool await_suspend(std::coroutine_handle<> h) const {
         asio::post(context, [h] { h.resume(); });
         return true;
     }
@@ -89,8 +85,7 @@ struct transfers_back {
 struct transfers_to_noop {
     asio::io_context& context;
     bool await_ready() const noexcept { return false; }
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) const
-    {
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) const {
         asio::post(context, [h] { h.resume(); });
         return std::noop_coroutine();
     }
@@ -117,8 +112,7 @@ public:
         std::suspend_always initial_suspend() const noexcept { return {}; }
         struct to_next {
             bool await_ready() const noexcept { return false; }
-            std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> h) const noexcept
-            {
+            std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> h) const noexcept {
                 return h.promise().next;
             }
             void await_resume() const noexcept {}
@@ -130,24 +124,20 @@ public:
 
     lazy(lazy&& other) noexcept : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
     lazy(const lazy&) = delete;
-    ~lazy()
-    {
+    ~lazy() {
         if (coroutine_)
             coroutine_.destroy();
     }
 
-    auto operator co_await() && noexcept
-    {
+    auto operator co_await() && noexcept {
         struct awaiter {
             std::coroutine_handle<promise_type> coroutine;
             bool await_ready() const noexcept { return false; }
-            std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) const noexcept
-            {
+            std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) const noexcept {
                 coroutine.promise().next = h;
                 return coroutine;
             }
-            T await_resume() const
-            {
+            T await_resume() const {
                 if (coroutine.promise().error)
                     std::rethrow_exception(coroutine.promise().error);
                 return std::move(*coroutine.promise().value);
@@ -161,14 +151,12 @@ private:
     std::coroutine_handle<promise_type> coroutine_;
 };
 
-lazy<std::unique_ptr<int>> lazily(helpers& threads, int v)
-{
+lazy<std::unique_ptr<int>> lazily(helpers& threads, int v) {
     const int more = co_await on_another_thread{threads};
     co_return std::make_unique<int>(v + more);
 }
 
-lazy<int> lazily_failing(helpers& threads)
-{
+lazy<int> lazily_failing(helpers& threads) {
     co_await on_another_thread{threads};
     throw std::runtime_error("lazily");
 }
@@ -189,8 +177,7 @@ struct gives_reference {
 struct throws {
     bool in_suspend;
     bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<> h) const
-    {
+    void await_suspend(std::coroutine_handle<> h) const {
         if (in_suspend)
             throw std::runtime_error("await_suspend");
         h.resume();
@@ -209,8 +196,7 @@ struct witness {
     ~witness() { ++unwound; }
 };
 
-template <class F> std::string message_of(F f)
-{
+template <class F> std::string message_of(F f) {
     try {
         f();
         return "nothing thrown";
@@ -221,8 +207,7 @@ template <class F> std::string message_of(F f)
 
 } // namespace
 
-TEST_CASE("what another thread completes goes on on the task's executor", "[foreign]")
-{
+TEST_CASE("what another thread completes goes on on the task's executor", "[foreign]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     const auto on_strand = GENERATE(false, true);
     CAPTURE(how, on_strand);
@@ -245,8 +230,7 @@ TEST_CASE("what another thread completes goes on on the task's executor", "[fore
     CHECK(elsewhere == 20);
 }
 
-TEST_CASE("every form of await_suspend and of operator co_await is understood", "[foreign]")
-{
+TEST_CASE("every form of await_suspend and of operator co_await is understood", "[foreign]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -275,8 +259,7 @@ TEST_CASE("every form of await_suspend and of operator co_await is understood", 
     CHECK(seen == 1);
 }
 
-TEST_CASE("await_resume may return a reference or throw, and await_suspend may throw", "[foreign]")
-{
+TEST_CASE("await_resume may return a reference or throw, and await_suspend may throw", "[foreign]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -294,8 +277,7 @@ TEST_CASE("await_resume may return a reference or throw, and await_suspend may t
     CHECK(target == 3);
 }
 
-TEST_CASE("an awaiter that is ready, or does not suspend, lets no handler in between", "[foreign]")
-{
+TEST_CASE("an awaiter that is ready, or does not suspend, lets no handler in between", "[foreign]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -311,8 +293,7 @@ TEST_CASE("an awaiter that is ready, or does not suspend, lets no handler in bet
                    }));
 }
 
-TEST_CASE("a hundred thousand awaiters in a row need no more stack than one", "[foreign]")
-{
+TEST_CASE("a hundred thousand awaiters in a row need no more stack than one", "[foreign]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -330,8 +311,7 @@ TEST_CASE("a hundred thousand awaiters in a row need no more stack than one", "[
     CHECK(transferred == many);
 }
 
-TEST_CASE("coroutines on the fiber call code that awaits what is foreign to Asio", "[foreign]")
-{
+TEST_CASE("coroutines on the fiber call code that awaits what is foreign to Asio", "[foreign]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -349,8 +329,7 @@ TEST_CASE("coroutines on the fiber call code that awaits what is foreign to Asio
     CHECK(sum == 6 * 43);
 }
 
-TEST_CASE("the event loop does not end while a foreign awaiter is pending", "[foreign]")
-{
+TEST_CASE("the event loop does not end while a foreign awaiter is pending", "[foreign]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -369,8 +348,7 @@ TEST_CASE("the event loop does not end while a foreign awaiter is pending", "[fo
     CHECK(done);
 }
 
-TEST_CASE("a task destroyed meanwhile is unwound, and a late resumption does nothing", "[foreign]")
-{
+TEST_CASE("a task destroyed meanwhile is unwound, and a late resumption does nothing", "[foreign]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     const auto resumed_late = GENERATE(true, false);
     CAPTURE(how, resumed_late);
@@ -400,8 +378,7 @@ TEST_CASE("a task destroyed meanwhile is unwound, and a late resumption does not
     CHECK(unwound == 3);
 }
 
-TEST_CASE("a handle destroyed instead of resumed destroys the task", "[foreign]")
-{
+TEST_CASE("a handle destroyed instead of resumed destroys the task", "[foreign]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -421,8 +398,7 @@ TEST_CASE("a handle destroyed instead of resumed destroys the task", "[foreign]"
     CHECK_FALSE(went_on);
 }
 
-TEST_CASE("handles are resumed by many threads while the context goes away", "[foreign]")
-{
+TEST_CASE("handles are resumed by many threads while the context goes away", "[foreign]") {
     std::atomic<int> unwound{0}, completed{0};
     const int rounds = test::sanitized ? 20 : 100;
     for (int round = 0; round != rounds; ++round) {
@@ -434,10 +410,10 @@ TEST_CASE("handles are resumed by many threads while the context goes away", "[f
                 ~counter() { ++n; }
             };
             test::spawn(*context, test::in_portal(test::every_kind[i % 5], [&, i] {
-                            const counter c{unwound};
-                            await_(keeps_handle{kept[std::size_t(i)]});
-                            ++completed;
-                        }));
+                const counter c{unwound};
+                await_(keeps_handle{kept[std::size_t(i)]});
+                ++completed;
+            }));
         }
         context->poll();
         std::thread resumer([&] {

@@ -3,6 +3,8 @@
 #include "support/asio.hpp"
 #include "support/catch.hpp"
 
+#include <greenback/stack.hpp>
+
 #include <boost/context/fixedsize_stack.hpp>
 #include <boost/context/protected_fixedsize_stack.hpp>
 

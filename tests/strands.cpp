@@ -24,8 +24,7 @@ constexpr int times(int plain, int when_sanitized) { return test::sanitized ? wh
 struct resumed_by_another_thread {
     std::thread& thread;
     bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<> h) const
-    {
+    void await_suspend(std::coroutine_handle<> h) const {
         thread = std::thread([h] { h.resume(); });
     }
     void await_resume() const { thread.join(); }
@@ -37,8 +36,7 @@ struct resumed_inside {
     void await_resume() const noexcept {}
 };
 
-template <class Executor, class Inside> asio::awaitable<bool, Executor> hops(asio::io_context& context, Inside inside)
-{
+template <class Executor, class Inside> asio::awaitable<bool, Executor> hops(asio::io_context& context, Inside inside) {
     using token = asio::use_awaitable_t<Executor>;
     bool good = inside();
     co_await asio::post(context, token()); // not the strand's, but completes in it
@@ -49,12 +47,11 @@ template <class Executor, class Inside> asio::awaitable<bool, Executor> hops(asi
     await_(resumed_by_another_thread{t});
     good = good && inside();
     co_await test::sleep_ms<Executor>();
-    co_return good && inside();
+    co_return good&& inside();
 }
 
 // Everything there is to wait for; asks each time whether the strand has been kept.
-template <class Executor, class Inside> std::vector<bool> waits(asio::io_context& context, Inside inside)
-{
+template <class Executor, class Inside> std::vector<bool> waits(asio::io_context& context, Inside inside) {
     std::vector<bool> kept{inside()};
     const auto note = [&] { kept.push_back(inside()); };
     await_(test::yield_now<Executor>()), note();
@@ -75,8 +72,7 @@ template <class Executor, class Inside> std::vector<bool> waits(asio::io_context
 
 } // namespace
 
-TEST_CASE("a task on a strand keeps it across every kind of await", "[strands]")
-{
+TEST_CASE("a task on a strand keeps it across every kind of await", "[strands]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -88,21 +84,17 @@ TEST_CASE("a task on a strand keeps it across every kind of await", "[strands]")
     CHECK(kept == std::vector<bool>(12, true));
 }
 
-TEST_CASE("a task whose executor type is a strand keeps it across every kind of await", "[strands]")
-{
+TEST_CASE("a task whose executor type is a strand keeps it across every kind of await", "[strands]") {
     asio::io_context context;
     const context_strand strand(context.get_executor());
     std::vector<bool> kept;
-    const auto work = [&] {
-        kept = waits<context_strand>(context, [&] { return strand.running_in_this_thread(); });
-    };
+    const auto work = [&] { kept = waits<context_strand>(context, [&] { return strand.running_in_this_thread(); }); };
     const auto coroutine = [&](bool asks) -> asio::awaitable<void, context_strand> {
         if (asks)
             co_await greenback::ensure_portal<context_strand>();
         work();
     };
-    SECTION("with_portal_run_sync")
-    {
+    SECTION("with_portal_run_sync") {
         test::run_task(context, strand, greenback::with_portal_run_sync<context_strand>(work));
     }
     SECTION("with_portal_run") { test::run_task(context, strand, greenback::with_portal_run(coroutine, false)); }
@@ -111,8 +103,7 @@ TEST_CASE("a task whose executor type is a strand keeps it across every kind of 
     CHECK(kept == std::vector<bool>(12, true));
 }
 
-TEST_CASE("several tasks on one strand over a pool never run at the same time", "[strands]")
-{
+TEST_CASE("several tasks on one strand over a pool never run at the same time", "[strands]") {
     asio::thread_pool pool(4);
     const auto strand = asio::make_strand(pool);
     std::atomic<bool> inside{false};
@@ -162,8 +153,7 @@ TEST_CASE("several tasks on one strand over a pool never run at the same time", 
     CHECK(counter == long(tasks) * rounds * 8 * 5);
 }
 
-TEST_CASE("a coroutine that goes over to another strand has that strand to itself", "[strands]")
-{
+TEST_CASE("a coroutine that goes over to another strand has that strand to itself", "[strands]") {
     // Each task lives on the pool, and goes into the strand by an operation that is bound to it.
     asio::thread_pool pool(4);
     const auto strand = asio::make_strand(pool);
@@ -218,8 +208,7 @@ TEST_CASE("a coroutine that goes over to another strand has that strand to itsel
     CHECK(counter == long(tasks) * rounds * 5 * 5);
 }
 
-TEST_CASE("dispatch onto an idle strand goes on inside it, from coroutines on the fiber", "[strands]")
-{
+TEST_CASE("dispatch onto an idle strand goes on inside it, from coroutines on the fiber", "[strands]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -260,8 +249,7 @@ TEST_CASE("dispatch onto an idle strand goes on inside it, from coroutines on th
     CHECK(log == twice);
 }
 
-TEST_CASE("await_ returns in the strand that the awaited thing went over to", "[strands]")
-{
+TEST_CASE("await_ returns in the strand that the awaited thing went over to", "[strands]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     asio::io_context context;
     const auto strand = asio::make_strand(context);
@@ -289,8 +277,7 @@ TEST_CASE("await_ returns in the strand that the awaited thing went over to", "[
     CHECK(lands_in_strand([&] { await_(into_strand(true)); }));
 }
 
-TEST_CASE("await_ returns in the idle strand that an awaitable was dispatched to", "[strands]")
-{
+TEST_CASE("await_ returns in the idle strand that an awaitable was dispatched to", "[strands]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     const auto coroutine = GENERATE(false, true);
     CAPTURE(how, coroutine);
@@ -311,8 +298,7 @@ TEST_CASE("await_ returns in the idle strand that an awaitable was dispatched to
     CHECK(inside);
 }
 
-TEST_CASE("code that dispatch runs inline in a strand is refused a portal", "[strands]")
-{
+TEST_CASE("code that dispatch runs inline in a strand is refused a portal", "[strands]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;

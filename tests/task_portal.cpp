@@ -24,8 +24,7 @@ using context_executor = asio::io_context::executor_type;
 using context_strand = asio::strand<context_executor>;
 
 // Synchronous code at some depth, which suspends.
-[[gnu::noinline]] int awaits_deep(int depth)
-{
+[[gnu::noinline]] int awaits_deep(int depth) {
     if (depth != 0)
         return awaits_deep(depth - 1) + 1;
     await_(test::yield_now());
@@ -46,8 +45,7 @@ struct no_default {
 
 } // namespace
 
-TEST_CASE("ensure_portal serves its coroutine, the callers and what they await until the task ends", "[task_portal]")
-{
+TEST_CASE("ensure_portal serves its coroutine, the callers and what they await until the task ends", "[task_portal]") {
     asio::io_context context;
     std::vector<bool> before;
     std::vector<int> results;
@@ -91,8 +89,7 @@ TEST_CASE("ensure_portal serves its coroutine, the callers and what they await u
     CHECK_FALSE(has_portal());
 }
 
-TEST_CASE("ensure_portal neither suspends nor is it needed twice", "[task_portal]")
-{
+TEST_CASE("ensure_portal neither suspends nor is it needed twice", "[task_portal]") {
     asio::io_context context;
     bool other_ran = false;
     test::run_task(context, context, [&]() -> asio::awaitable<void> {
@@ -115,8 +112,7 @@ TEST_CASE("ensure_portal neither suspends nor is it needed twice", "[task_portal
     test::run_task(context, context, bestow_portal(ensure_portal()));
 }
 
-TEST_CASE("an exception leaves the coroutine that asked, and the portal remains", "[task_portal]")
-{
+TEST_CASE("an exception leaves the coroutine that asked, and the portal remains", "[task_portal]") {
     asio::io_context context;
     const auto asks_and_fails = []() -> asio::awaitable<void> {
         co_await ensure_portal();
@@ -143,8 +139,7 @@ namespace {
 enum class portal_for_each { none, ensured, bestowed, run };
 
 // Two tasks and a few handlers: everything that happens, in order.
-std::vector<std::string> events(portal_for_each which)
-{
+std::vector<std::string> events(portal_for_each which) {
     asio::io_context context;
     std::vector<std::string> log;
     const auto note = [&](std::string s) { log.push_back(std::move(s)); };
@@ -176,9 +171,8 @@ std::vector<std::string> events(portal_for_each which)
         auto task = which == portal_for_each::bestowed ? bestow_portal(work(name))
                     : which == portal_for_each::run    ? with_portal_run(work, std::string(name))
                                                        : work(name);
-        asio::co_spawn(context, std::move(task), [&note, name](std::exception_ptr e) {
-            note(std::string(name) + (e ? " failed" : " is over"));
-        });
+        asio::co_spawn(context, std::move(task),
+                       [&note, name](std::exception_ptr e) { note(std::string(name) + (e ? " failed" : " is over")); });
         asio::post(context, [&note, name] { note(std::string("after ") + name); });
     }
     test::run_all(context);
@@ -187,8 +181,7 @@ std::vector<std::string> events(portal_for_each which)
 
 } // namespace
 
-TEST_CASE("a portal changes neither the executor nor the order of events", "[task_portal]")
-{
+TEST_CASE("a portal changes neither the executor nor the order of events", "[task_portal]") {
     const auto expected = events(portal_for_each::none);
     REQUIRE(expected.size() > 30);
     CHECK(events(portal_for_each::ensured) == expected);
@@ -196,8 +189,7 @@ TEST_CASE("a portal changes neither the executor nor the order of events", "[tas
     CHECK(events(portal_for_each::run) == expected);
 }
 
-TEST_CASE("with_portal_run and bestow_portal last as long as their coroutine", "[task_portal]")
-{
+TEST_CASE("with_portal_run and bestow_portal last as long as their coroutine", "[task_portal]") {
     asio::io_context context;
     const auto child = [](counted, int n) -> asio::awaitable<int> {
         const bool at_start = has_portal();
@@ -205,7 +197,7 @@ TEST_CASE("with_portal_run and bestow_portal last as long as their coroutine", "
         if (n % 2)
             co_await ensure_portal(); // theirs already, and ends with them
         const int deep = awaits_deep(n);
-        co_return at_start && has_portal() ? deep : -1;
+        co_return at_start&& has_portal() ? deep : -1;
     };
     const auto fails = [](bool late) -> asio::awaitable<void> {
         if (late)
@@ -238,8 +230,7 @@ TEST_CASE("with_portal_run and bestow_portal last as long as their coroutine", "
     CHECK(counted::alive == 0);
 }
 
-TEST_CASE("a bestowed coroutine that is never awaited is destroyed unrun", "[task_portal]")
-{
+TEST_CASE("a bestowed coroutine that is never awaited is destroyed unrun", "[task_portal]") {
     bool ran = false;
     const auto body = [&](counted) -> asio::awaitable<void> {
         ran = true;
@@ -262,8 +253,7 @@ TEST_CASE("a bestowed coroutine that is never awaited is destroyed unrun", "[tas
     CHECK(counted::alive == 0);
 }
 
-TEST_CASE("every kind of portal works inside every kind, to three levels", "[task_portal]")
-{
+TEST_CASE("every kind of portal works inside every kind, to three levels", "[task_portal]") {
     const auto outer = GENERATE(TEST_EVERY_KIND);
     const auto middle = GENERATE(TEST_EVERY_KIND);
     asio::io_context context;
@@ -281,9 +271,8 @@ TEST_CASE("every kind of portal works inside every kind, to three levels", "[tas
         };
         const auto innermost = level([] {});
         const auto in_middle = level([&] { await_(test::in_portal(inner, innermost)); });
-        test::run_task(context, context, test::in_portal(outer, level([&] {
-                           await_(test::in_portal(middle, in_middle));
-                       })));
+        test::run_task(context, context,
+                       test::in_portal(outer, level([&] { await_(test::in_portal(middle, in_middle)); })));
         CHECK(done == 3);
         // The same from coroutine to coroutine, with suspensions in between.
         test::run_task(context, context, [&]() -> asio::awaitable<void> {
@@ -303,8 +292,7 @@ TEST_CASE("every kind of portal works inside every kind, to three levels", "[tas
 }
 
 TEST_CASE("a coroutine run by await_ may call synchronous code that awaits, before and after it suspends",
-          "[task_portal]")
-{
+          "[task_portal]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -322,8 +310,7 @@ TEST_CASE("a coroutine run by await_ may call synchronous code that awaits, befo
     CHECK(result == 13 * 3);
 }
 
-TEST_CASE("a child task has no portal of its parent's, and may ask for its own", "[task_portal]")
-{
+TEST_CASE("a child task has no portal of its parent's, and may ask for its own", "[task_portal]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -350,8 +337,7 @@ TEST_CASE("a child task has no portal of its parent's, and may ask for its own",
         for_the_awaiting = has_portal();
     };
     test::run_task(context, context, test::in_portal(how, [&] {
-                       asio::co_spawn(context, child(),
-                                      [&](std::exception_ptr) { for_the_handler = has_portal(); });
+                       asio::co_spawn(context, child(), [&](std::exception_ptr) { for_the_handler = has_portal(); });
                        asio::co_spawn(context, asking(), asio::detached);
                        asio::co_spawn(context, waits_for_a_portal_task(), asio::detached);
                        await_(test::sleep_ms());
@@ -367,8 +353,7 @@ TEST_CASE("a child task has no portal of its parent's, and may ask for its own",
     CHECK_FALSE(for_the_awaiting);
 }
 
-TEST_CASE("the handler of a portal's task does not see the portal", "[task_portal]")
-{
+TEST_CASE("the handler of a portal's task does not see the portal", "[task_portal]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     const auto suspends = GENERATE(false, true);
     const auto fails = GENERATE(false, true);
@@ -393,8 +378,7 @@ TEST_CASE("the handler of a portal's task does not see the portal", "[task_porta
     CHECK(seen_by_awaiting == 0);
 }
 
-TEST_CASE("results of any movable type leave a coroutine with a portal", "[task_portal]")
-{
+TEST_CASE("results of any movable type leave a coroutine with a portal", "[task_portal]") {
     const auto suspends = GENERATE(false, true);
     asio::io_context context;
     const auto only_movable = [=](std::unique_ptr<int> p) -> asio::awaitable<std::unique_ptr<int>> {
@@ -413,8 +397,7 @@ TEST_CASE("results of any movable type leave a coroutine with a portal", "[task_
     CHECK_THROWS_AS(test::run_task(context, context, bestow_portal(test::throwing(42, suspends))), int);
 }
 
-TEST_CASE("a thousand tasks have a portal each at the same time", "[task_portal]")
-{
+TEST_CASE("a thousand tasks have a portal each at the same time", "[task_portal]") {
     asio::io_context context;
     test::gate all_there(context);
     int waiting = 0, done = 0;
@@ -434,8 +417,7 @@ TEST_CASE("a thousand tasks have a portal each at the same time", "[task_portal]
 }
 
 TEMPLATE_TEST_CASE("tasks on executors of any type have portals of every kind", "[task_portal]", asio::any_io_executor,
-                   context_executor, context_strand)
-{
+                   context_executor, context_strand) {
     using executor = TestType;
     asio::io_context context;
     const executor ex = [&]() -> executor {
@@ -468,8 +450,7 @@ TEMPLATE_TEST_CASE("tasks on executors of any type have portals of every kind", 
     CHECK(done == 5);
 }
 
-TEST_CASE("an operation's awaitable may be bestowed directly", "[task_portal]")
-{
+TEST_CASE("an operation's awaitable may be bestowed directly", "[task_portal]") {
     asio::io_context context;
     test::run_task(context, context, [&]() -> asio::awaitable<void> {
         asio::steady_timer timer(context, std::chrono::milliseconds(1));

@@ -20,8 +20,7 @@ namespace {
 constexpr int times(int plain, int when_sanitized) { return test::sanitized ? when_sanitized : plain; }
 
 // Opaque: a compiler may keep the answer in a register across an await_.
-[[gnu::noinline]] std::thread::id thread_id()
-{
+[[gnu::noinline]] std::thread::id thread_id() {
     asm volatile("" : : : "memory");
     return std::this_thread::get_id();
 }
@@ -33,8 +32,7 @@ public:
 
     asio::any_io_executor executor() { return pool.get_executor(); }
 
-    void start(asio::any_io_executor where, asio::awaitable<void> task)
-    {
+    void start(asio::any_io_executor where, asio::awaitable<void> task) {
         ++started_;
         asio::co_spawn(where, std::move(task), [this](std::exception_ptr e) {
             try {
@@ -50,22 +48,19 @@ public:
     }
     void start(asio::awaitable<void> task) { start(executor(), std::move(task)); }
 
-    void expect(bool ok, const char* what)
-    {
+    void expect(bool ok, const char* what) {
         if (ok)
             return;
         const std::lock_guard lock(mutex_);
         problems_.insert(what);
     }
 
-    void finish()
-    {
+    void finish() {
         pool.join();
         check();
         CHECK(ended_ == started_);
     }
-    void check()
-    {
+    void check() {
         const std::lock_guard lock(mutex_);
         CHECK(problems_ == std::set<std::string>());
     }
@@ -85,8 +80,7 @@ public:
     one_at_a_time(const one_at_a_time&) = delete;
     ~one_at_a_time() { leave(); }
 
-    template <class F> decltype(auto) outside(F f)
-    {
+    template <class F> decltype(auto) outside(F f) {
         struct scope {
             one_at_a_time& self;
             explicit scope(one_at_a_time& s) : self(s) { self.leave(); }
@@ -98,8 +92,7 @@ public:
     std::size_t threads_seen() const { return seen_.size(); }
 
 private:
-    void enter()
-    {
+    void enter() {
         crew_.expect(!inside_.exchange(true), "two threads run one portal");
         ++entries_; // not atomic on purpose: ThreadSanitizer watches it
         seen_.insert(thread_id());
@@ -112,16 +105,14 @@ private:
     std::set<std::thread::id> seen_;
 };
 
-asio::awaitable<int> post_often(asio::any_io_executor ex, int n)
-{
+asio::awaitable<int> post_often(asio::any_io_executor ex, int n) {
     for (int i = 0; i != n; ++i)
         co_await asio::post(ex, asio::use_awaitable);
     co_return n;
 }
 
 // A coroutine that calls synchronous code that awaits a coroutine, and so on.
-asio::awaitable<int> deep(asio::any_io_executor ex, int depth)
-{
+asio::awaitable<int> deep(asio::any_io_executor ex, int depth) {
     if (depth % 2)
         co_await asio::post(ex, asio::use_awaitable);
     int below = 0;
@@ -137,15 +128,13 @@ struct with_id : std::runtime_error {
     int id;
 };
 
-asio::awaitable<void> fail(asio::any_io_executor ex, int id)
-{
+asio::awaitable<void> fail(asio::any_io_executor ex, int id) {
     co_await asio::post(ex, asio::use_awaitable);
     throw with_id(id);
 }
 
 // Awaits inside the catch block, on whatever thread, and rethrows.
-int caught_and_rethrown(crew& c, asio::any_io_executor ex, int id)
-{
+int caught_and_rethrown(crew& c, asio::any_io_executor ex, int id) {
     try {
         try {
             await_(fail(ex, id));
@@ -167,8 +156,7 @@ int caught_and_rethrown(crew& c, asio::any_io_executor ex, int id)
     return 0;
 }
 
-void random_mix(crew& c, unsigned random, int rounds, std::atomic<int>& moved)
-{
+void random_mix(crew& c, unsigned random, int rounds, std::atomic<int>& moved) {
     one_at_a_time here(c);
     const asio::any_io_executor ex = c.executor();
     for (int i = 0; i != rounds; ++i) {
@@ -206,8 +194,7 @@ void random_mix(crew& c, unsigned random, int rounds, std::atomic<int>& moved)
 
 } // namespace
 
-TEST_CASE("portals on a pool are run by one thread at a time, and go on on others", "[threads]")
-{
+TEST_CASE("portals on a pool are run by one thread at a time, and go on on others", "[threads]") {
     crew c;
     std::atomic<int> moved{0};
     for (int i = 0; i != times(300, 60); ++i) {
@@ -218,8 +205,7 @@ TEST_CASE("portals on a pool are run by one thread at a time, and go on on other
     CHECK(moved > 0);
 }
 
-TEST_CASE("an operation that completes on another thread before the fiber is out is not lost", "[threads]")
-{
+TEST_CASE("an operation that completes on another thread before the fiber is out is not lost", "[threads]") {
     crew c;
     std::atomic<long> done{0};
     const int tasks = 16;
@@ -237,8 +223,7 @@ TEST_CASE("an operation that completes on another thread before the fiber is out
     CHECK(done == tasks * rounds);
 }
 
-TEST_CASE("coroutines on the fiber suspend thousands of times on a pool", "[threads]")
-{
+TEST_CASE("coroutines on the fiber suspend thousands of times on a pool", "[threads]") {
     crew c;
     std::atomic<long> done{0};
     const int tasks = 16;
@@ -257,8 +242,7 @@ TEST_CASE("coroutines on the fiber suspend thousands of times on a pool", "[thre
     CHECK(done == tasks * rounds * 11);
 }
 
-TEST_CASE("operations that complete inside their initiation mix with those that complete elsewhere", "[threads]")
-{
+TEST_CASE("operations that complete inside their initiation mix with those that complete elsewhere", "[threads]") {
     crew c;
     std::atomic<long> done{0};
     const int tasks = 16;
@@ -292,8 +276,7 @@ TEST_CASE("operations that complete inside their initiation mix with those that 
     CHECK(done == tasks * rounds);
 }
 
-TEST_CASE("synchronous code moves between two pools as a coroutine does", "[threads]")
-{
+TEST_CASE("synchronous code moves between two pools as a coroutine does", "[threads]") {
     crew here;
     asio::thread_pool there(2);
     std::atomic<int> arrivals{0};
@@ -320,8 +303,7 @@ TEST_CASE("synchronous code moves between two pools as a coroutine does", "[thre
     CHECK(arrivals == 32 * times(100, 25));
 }
 
-TEST_CASE("exceptions of many portals on many threads stay where they belong", "[threads]")
-{
+TEST_CASE("exceptions of many portals on many threads stay where they belong", "[threads]") {
     crew c(8);
     std::atomic<int> kept{0};
     for (int i = 1; i <= 64; ++i) {
@@ -334,8 +316,7 @@ TEST_CASE("exceptions of many portals on many threads stay where they belong", "
     CHECK(kept == 64 * times(100, 15));
 }
 
-TEST_CASE("a pool that is stopped with portals in full swing unwinds them all", "[threads]")
-{
+TEST_CASE("a pool that is stopped with portals in full swing unwinds them all", "[threads]") {
     static std::atomic<int> alive;
     struct object {
         object() { ++alive; }
@@ -350,19 +331,20 @@ TEST_CASE("a pool that is stopped with portals in full swing unwinds them all", 
             asio::thread_pool pool(4);
             const asio::any_io_executor ex = pool.get_executor();
             for (int i = 0; i != 20; ++i) {
-                asio::co_spawn(pool, test::in_portal(test::every_kind[i % 5],
-                                                     [&, ex, i] {
-                                                         const object outer;
-                                                         ++under_way;
-                                                         for (;;) {
-                                                             const object inner;
-                                                             if (i % 2)
-                                                                 await_(deep(ex, 5));
-                                                             else
-                                                                 asio::post(ex, use_portal);
-                                                         }
-                                                         ++returned;
-                                                     }),
+                asio::co_spawn(pool,
+                               test::in_portal(test::every_kind[i % 5],
+                                               [&, ex, i] {
+                                                   const object outer;
+                                                   ++under_way;
+                                                   for (;;) {
+                                                       const object inner;
+                                                       if (i % 2)
+                                                           await_(deep(ex, 5));
+                                                       else
+                                                           asio::post(ex, use_portal);
+                                                   }
+                                                   ++returned;
+                                               }),
                                asio::detached);
             }
             while (under_way < 20)
@@ -375,8 +357,7 @@ TEST_CASE("a pool that is stopped with portals in full swing unwinds them all", 
     }
 }
 
-TEST_CASE("tasks that start and end on different threads hand their stacks on", "[threads]")
-{
+TEST_CASE("tasks that start and end on different threads hand their stacks on", "[threads]") {
     crew c;
     std::atomic<int> ended{0};
     const auto next = [&](auto& self, int left) -> asio::awaitable<void> {

@@ -41,8 +41,7 @@ tcp::endpoint loopback() { return {asio::ip::address_v4::loopback(), 0}; }
 
 // An operation that completes with `values...` from the event loop.
 template <class Signature, class Token, class... Values>
-auto completes_with(asio::io_context& context, Token&& token, Values... values)
-{
+auto completes_with(asio::io_context& context, Token&& token, Values... values) {
     return asio::async_initiate<Token, Signature>(
         [&context](auto handler, Values... v) {
             asio::post(context, [h = std::move(handler), args = std::make_tuple(std::move(v)...)]() mutable {
@@ -63,8 +62,7 @@ struct witness {
     ~witness() { ++unwound; }
 };
 
-template <class F> test::error_code error_of(F f)
-{
+template <class F> test::error_code error_of(F f) {
     try {
         f();
         return {};
@@ -77,8 +75,7 @@ const test::error_code some_error = asio::error::make_error_code(asio::error::co
 
 } // namespace
 
-TEST_CASE("sockets are used as if they were blocking", "[use_portal]")
-{
+TEST_CASE("sockets are used as if they were blocking", "[use_portal]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -119,8 +116,7 @@ TEST_CASE("sockets are used as if they were blocking", "[use_portal]")
     CHECK(at_end == asio::error::eof);
 }
 
-TEST_CASE("use_portal is the default token of I/O objects that ask for it", "[use_portal]")
-{
+TEST_CASE("use_portal is the default token of I/O objects that ask for it", "[use_portal]") {
     asio::io_context context;
     using socket_type = use_portal_t::as_default_on_t<tcp::socket>;
     using timer_type = use_portal_t::as_default_on_t<asio::steady_timer>;
@@ -143,39 +139,37 @@ TEST_CASE("use_portal is the default token of I/O objects that ask for it", "[us
     CHECK(said == "hello");
 }
 
-TEST_CASE("an operation's values are returned as nothing, a value or a tuple", "[use_portal]")
-{
+TEST_CASE("an operation's values are returned as nothing, a value or a tuple", "[use_portal]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context c;
     const test::error_code ok;
     const std::exception_ptr none;
-    test::run_task(c, c, test::in_portal(how, [&] {
-                       static_assert(std::is_void_v<decltype(completes_with<void()>(c, use_portal))>);
-                       static_assert(std::is_void_v<decltype(completes_with<void(test::error_code)>(c, use_portal, ok))>);
-                       completes_with<void()>(c, use_portal);
-                       completes_with<void(test::error_code)>(c, use_portal, ok);
-                       completes_with<void(std::exception_ptr)>(c, use_portal, none);
-                       CHECK(completes_with<void(int)>(c, use_portal, 1) == 1);
-                       CHECK(completes_with<void(test::error_code, int)>(c, use_portal, ok, 2) == 2);
-                       CHECK(completes_with<void(std::exception_ptr, int)>(c, use_portal, none, 3) == 3);
-                       const auto [a, b] = completes_with<void(int, std::string)>(c, use_portal, 4, std::string("x"));
-                       CHECK((a == 4 && b == "x"));
-                       const auto [d, e] =
-                           completes_with<void(test::error_code, int, char)>(c, use_portal, ok, 5, 'y');
-                       CHECK((d == 5 && e == 'y'));
-                       auto p = completes_with<void(std::unique_ptr<int>)>(c, use_portal, std::make_unique<int>(6));
-                       CHECK(*p == 6);
-                       CHECK(completes_with<void(no_default)>(c, use_portal, no_default(7)).value == 7);
-                       CHECK(completes_with<void(test::error_code, no_default)>(c, use_portal, ok, no_default(8)).value == 8);
-                       auto [q, r] = completes_with<void(std::unique_ptr<int>, no_default)>(
-                           c, use_portal, std::make_unique<int>(9), no_default(10));
-                       CHECK((*q == 9 && r.value == 10));
-                   }));
+    test::run_task(
+        c, c, test::in_portal(how, [&] {
+            static_assert(std::is_void_v<decltype(completes_with<void()>(c, use_portal))>);
+            static_assert(std::is_void_v<decltype(completes_with<void(test::error_code)>(c, use_portal, ok))>);
+            completes_with<void()>(c, use_portal);
+            completes_with<void(test::error_code)>(c, use_portal, ok);
+            completes_with<void(std::exception_ptr)>(c, use_portal, none);
+            CHECK(completes_with<void(int)>(c, use_portal, 1) == 1);
+            CHECK(completes_with<void(test::error_code, int)>(c, use_portal, ok, 2) == 2);
+            CHECK(completes_with<void(std::exception_ptr, int)>(c, use_portal, none, 3) == 3);
+            const auto [a, b] = completes_with<void(int, std::string)>(c, use_portal, 4, std::string("x"));
+            CHECK((a == 4 && b == "x"));
+            const auto [d, e] = completes_with<void(test::error_code, int, char)>(c, use_portal, ok, 5, 'y');
+            CHECK((d == 5 && e == 'y'));
+            auto p = completes_with<void(std::unique_ptr<int>)>(c, use_portal, std::make_unique<int>(6));
+            CHECK(*p == 6);
+            CHECK(completes_with<void(no_default)>(c, use_portal, no_default(7)).value == 7);
+            CHECK(completes_with<void(test::error_code, no_default)>(c, use_portal, ok, no_default(8)).value == 8);
+            auto [q, r] = completes_with<void(std::unique_ptr<int>, no_default)>(
+                c, use_portal, std::make_unique<int>(9), no_default(10));
+            CHECK((*q == 9 && r.value == 10));
+        }));
 }
 
-TEST_CASE("an operation's error is thrown, unless it is asked for in another way", "[use_portal]")
-{
+TEST_CASE("an operation's error is thrown, unless it is asked for in another way", "[use_portal]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context c;
@@ -199,8 +193,7 @@ TEST_CASE("an operation's error is thrown, unless it is asked for in another way
                    }));
 }
 
-TEST_CASE("post, dispatch and defer return on the executor that they are bound to", "[use_portal]")
-{
+TEST_CASE("post, dispatch and defer return on the executor that they are bound to", "[use_portal]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -221,8 +214,7 @@ TEST_CASE("post, dispatch and defer return on the executor that they are bound t
     CHECK(in_strand == std::vector<bool>{false, false, false, true, false, true, false});
 }
 
-TEST_CASE("channels and child tasks are awaited by the token", "[use_portal]")
-{
+TEST_CASE("channels and child tasks are awaited by the token", "[use_portal]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -234,31 +226,31 @@ TEST_CASE("channels and child tasks are awaited by the token", "[use_portal]")
                         channel.async_send(test::error_code(), std::to_string(i), use_portal);
                     channel.close();
                 }));
-    test::run_task(context, context, test::in_portal(how, [&] {
-                       for (int i = 0; i != 3; ++i)
-                           received.push_back(channel.async_receive(use_portal));
-                       closed = bool(error_of([&] { channel.async_receive(use_portal); }));
-                       CHECK(asio::co_spawn(context, test::value_of(42, true), use_portal) == 42);
-                       CHECK(*asio::co_spawn(context, test::value_of(std::make_unique<int>(43), true), use_portal) == 43);
-                       asio::co_spawn(context, test::yield_now(), use_portal);
-                       for (const bool late : {false, true}) {
-                           CHECK_THROWS_WITH(
-                               asio::co_spawn(context, test::throwing(std::runtime_error("child"), late), use_portal),
-                               "child");
-                       }
-                   }));
+    test::run_task(
+        context, context, test::in_portal(how, [&] {
+            for (int i = 0; i != 3; ++i)
+                received.push_back(channel.async_receive(use_portal));
+            closed = bool(error_of([&] { channel.async_receive(use_portal); }));
+            CHECK(asio::co_spawn(context, test::value_of(42, true), use_portal) == 42);
+            CHECK(*asio::co_spawn(context, test::value_of(std::make_unique<int>(43), true), use_portal) == 43);
+            asio::co_spawn(context, test::yield_now(), use_portal);
+            for (const bool late : {false, true}) {
+                CHECK_THROWS_WITH(
+                    asio::co_spawn(context, test::throwing(std::runtime_error("child"), late), use_portal), "child");
+            }
+        }));
     CHECK(received == std::vector<std::string>{"0", "1", "2"});
     CHECK(closed);
 }
 
-TEST_CASE("an initiation that throws throws at the call, and the task goes on", "[use_portal]")
-{
+TEST_CASE("an initiation that throws throws at the call, and the task goes on", "[use_portal]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
     int went_on = 0;
     const auto throwing = [](auto token) {
-        return asio::async_initiate<decltype(token), void()>([](auto&&) { throw std::runtime_error("initiation"); }, token);
+        return asio::async_initiate<decltype(token), void()>([](auto&&) { throw std::runtime_error("initiation"); },
+                                                             token);
     };
     test::run_task(context, context, test::in_portal(how, [&] {
                        for (int i = 0; i != 3; ++i) {
@@ -271,8 +263,7 @@ TEST_CASE("an initiation that throws throws at the call, and the task goes on", 
     CHECK(went_on == 3);
 }
 
-TEST_CASE("an operation that drops its handler destroys the task", "[use_portal]")
-{
+TEST_CASE("an operation that drops its handler destroys the task", "[use_portal]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     const auto at_once = GENERATE(false, true);
     const auto in_coroutine = GENERATE(false, true);
@@ -308,8 +299,7 @@ TEST_CASE("an operation that drops its handler destroys the task", "[use_portal]
     CHECK_FALSE(went_on);
 }
 
-TEST_CASE("a hundred thousand operations in a row need no more stack than one", "[use_portal]")
-{
+TEST_CASE("a hundred thousand operations in a row need no more stack than one", "[use_portal]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
@@ -338,8 +328,7 @@ TEST_CASE("a hundred thousand operations in a row need no more stack than one", 
     CHECK(outside_high - outside_low < 4096);
 }
 
-TEST_CASE("coroutines with a portal use the token in their own body", "[use_portal]")
-{
+TEST_CASE("coroutines with a portal use the token in their own body", "[use_portal]") {
     asio::io_context context;
     int result = 0;
     const auto inner = [&]() -> asio::awaitable<int> {
@@ -360,8 +349,7 @@ TEST_CASE("coroutines with a portal use the token in their own body", "[use_port
     CHECK(result == 605);
 }
 
-TEST_CASE("where there is no portal the token throws and starts nothing", "[use_portal]")
-{
+TEST_CASE("where there is no portal the token throws and starts nothing", "[use_portal]") {
     asio::io_context context;
     bool started = false;
     const auto start = [&](auto token) {

@@ -20,14 +20,18 @@
 //                                                   1.22.1  the running frame; the task's cancellation
 //   call_stack<>, strand_executor_service           1.22.1  is other code run inline on this fiber?
 //   awaitable_launch_context                        1.36    the same, for a task that `co_spawn` starts inline
+//   executor_function::impl_, impl, complete        1.22.1  which handler is it, and where: for with_portal_run_tree
+//   awaitable_handler; awaitable_async_op_handler   1.22.1; 1.27  the handler of the first step that co_spawn dispatches
+//   binder0::handler_                               1.22.1  what `dispatch` wraps it in
 //
-// Protected members are named through a derived class, private ones in a specialisation of `awaitable_thread`, which
-// Asio befriends.
+// Protected members are named through a derived class; private ones in a specialisation of `awaitable_thread`, which
+// Asio befriends, or in an explicit instantiation, to which access does not apply.
 #pragma once
 
 #include <greenback/detail/asio.hpp>
 
 #include <coroutine>
+#include <memory>
 
 namespace greenback::detail {
 inline namespace GREENBACK_BACKEND_NAMESPACE {
@@ -109,6 +113,47 @@ template <class Executor> struct thread_access : task_thread<Executor> {
     static void run(base& t) { (t.*(&thread_access::pump))(); }
     static bool owns(base& t) noexcept { return bottom(t).valid(); }
 };
+
+/// Private members by their address, as an explicit instantiation may name them.
+template <class Tag, auto Member> struct reveal {
+    friend constexpr auto revealed(Tag) { return Member; }
+};
+
+#if GREENBACK_ASIO_VERSION < 102700
+using first_step = asio::detail::binder0<asio::detail::awaitable_handler<asio::any_io_executor>>;
+#else
+using first_step = asio::detail::binder0<asio::detail::awaitable_async_op_handler<void(), asio::any_io_executor>>;
+#endif
+
+struct function_impl_tag {
+    friend constexpr auto revealed(function_impl_tag);
+};
+struct function_complete_tag {
+    friend constexpr auto revealed(function_complete_tag);
+};
+struct function_handler_tag {
+    friend constexpr auto revealed(function_handler_tag);
+};
+template struct reveal<function_impl_tag, &asio::detail::executor_function::impl_>;
+template struct reveal<function_complete_tag, &asio::detail::executor_function::complete<first_step, std::allocator<void>>>;
+template struct reveal<function_handler_tag,
+                       &asio::detail::executor_function::impl<first_step, std::allocator<void>>::function_>;
+
+template <class C, class M> C class_of_member(M C::*);
+
+/// @returns the entry frame of the task whose step `f` is, if it is a step that `co_spawn` itself awaits
+inline entry_frame<asio::any_io_executor>* spawned_task(asio::detail::executor_function& f) noexcept {
+    using frames = frame_access<asio::any_io_executor>;
+    using impl = decltype(class_of_member(revealed(function_handler_tag())));
+    auto* const base = f.*revealed(function_impl_tag());
+    if (!base || base->complete_ != revealed(function_complete_tag()))
+        return nullptr;
+    task_thread<asio::any_io_executor>& owner = (static_cast<impl*>(base)->*revealed(function_handler_tag())).handler_;
+    auto* const entry = owner.entry_point();
+    auto* const top = private_access::top_of_stack(*entry);
+    bool const awaited_by_entry = top == entry || (top && frames::caller(*top) == entry);
+    return awaited_by_entry ? entry : nullptr;
+}
 
 } // namespace GREENBACK_BACKEND_NAMESPACE
 } // namespace greenback::detail

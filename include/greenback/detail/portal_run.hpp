@@ -37,15 +37,15 @@ public:
         boost::context::stack_context stack = alloc_.allocate();
         auto const top = reinterpret_cast<std::uintptr_t>(stack.sp);
         auto const where = (top - sizeof(record)) & ~std::uintptr_t(alignof(record) - 1);
-        auto* const r = new (reinterpret_cast<void*>(where)) record{std::move(alloc_), {}};
+        auto* const r = new (reinterpret_cast<void*>(where)) record{{}, std::move(alloc_)};
         return *make_fiber(stack, &release, &r->memory);
     }
     template <class Core> void arrange_return(Core&) noexcept {}
 
 private:
     struct record {
+        alignas(64) unsigned char memory[sizeof(fiber)]; // first: the stack begins right below it
         StackAllocator alloc;
-        alignas(64) unsigned char memory[sizeof(fiber)];
     };
 
     static void release(fiber& f) noexcept {

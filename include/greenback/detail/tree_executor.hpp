@@ -6,64 +6,16 @@
 // completes it, and the handler in it owns the task. E itself must not run on a fiber, and the frame that should does not
 // exist yet: so E gets a *gatekeeper* for a handle, a coroutine that resumes E once and puts a trampoline into the frame
 // that E has pushed by then.
-//
-//   name of asio::detail                      since   what for
-//   executor_function::impl_, impl, complete  1.22.1  which handler is it, and where
-//   awaitable_handler<Executor>               1.22.1  the handler of co_spawn's first step; before 1.27
-//   awaitable_async_op_handler<void(), ...>   1.27    the same, since
-//   binder0::handler_                         1.22.1  what `dispatch` wraps it in
 #pragma once
 
 #include <greenback/detail/task_trampoline.hpp>
 
 #include <concepts>
-#include <memory>
 #include <type_traits>
 #include <utility>
 
 namespace greenback::detail {
 inline namespace GREENBACK_BACKEND_NAMESPACE {
-
-/// Private members by their address, as an explicit instantiation may name them.
-template <class Tag, auto Member> struct reveal {
-    friend constexpr auto revealed(Tag) { return Member; }
-};
-
-#if GREENBACK_ASIO_VERSION < 102700
-using first_step = asio::detail::binder0<asio::detail::awaitable_handler<asio::any_io_executor>>;
-#else
-using first_step = asio::detail::binder0<asio::detail::awaitable_async_op_handler<void(), asio::any_io_executor>>;
-#endif
-
-struct function_impl_tag {
-    friend constexpr auto revealed(function_impl_tag);
-};
-struct function_complete_tag {
-    friend constexpr auto revealed(function_complete_tag);
-};
-struct function_handler_tag {
-    friend constexpr auto revealed(function_handler_tag);
-};
-template struct reveal<function_impl_tag, &asio::detail::executor_function::impl_>;
-template struct reveal<function_complete_tag, &asio::detail::executor_function::complete<first_step, std::allocator<void>>>;
-template struct reveal<function_handler_tag,
-                       &asio::detail::executor_function::impl<first_step, std::allocator<void>>::function_>;
-
-template <class C, class M> C class_of_member(M C::*);
-
-/// @returns the entry frame of the task whose step `f` is, if it is a step that `co_spawn` itself awaits
-inline entry_frame<asio::any_io_executor>* spawned_task(asio::detail::executor_function& f) noexcept {
-    using frames = frame_access<asio::any_io_executor>;
-    using impl = decltype(class_of_member(revealed(function_handler_tag())));
-    auto* const base = f.*revealed(function_impl_tag());
-    if (!base || base->complete_ != revealed(function_complete_tag()))
-        return nullptr;
-    task_thread<asio::any_io_executor>& owner = (static_cast<impl*>(base)->*revealed(function_handler_tag())).handler_;
-    auto* const entry = owner.entry_point();
-    auto* const top = private_access::top_of_stack(*entry);
-    bool const awaited_by_entry = top == entry || (top && frames::caller(*top) == entry);
-    return awaited_by_entry ? entry : nullptr;
-}
 
 /// Resumes an entry frame once; the frame it has then pushed gets a portal.
 class gatekeeper {
