@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// 9. Seeing the portals of a process.
+// 8. Seeing the portals of a process.
 #pragma once
 
 #include <cstddef>

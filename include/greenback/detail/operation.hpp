@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// One asynchronous operation, started for a fiber and waited for by it: its handler, its result, its initiation.
+#pragma once
+
+#include <greenback/detail/asio_portal.hpp>
+
+#include <exception>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace greenback::detail {
+inline namespace GREENBACK_BACKEND_NAMESPACE {
+
+/// The values of an operation's result, on the waiting fiber's stack: from the handler's arguments to a returned value or an exception.
+template <class... Ts> class operation_values {
+public:
+    using type = std::tuple<Ts...>;
+    template <class... Us> void set(Us&&... us) { value_.emplace(std::forward<Us>(us)...); }
+    type get() { return std::move(*value_); }
+
+private:
+    std::optional<type> value_;
+};
+
+template <> class operation_values<> {
+public:
+    using type = void;
+    void set() noexcept {}
+    void get() noexcept {}
+};
+
+template <class T> class operation_values<T> {
+public:
+    using type = T;
+    template <class U> void set(U&& u) { value_.emplace(std::forward<U>(u)); }
+    type get() { return std::move(*value_); }
+
+private:
+    std::optional<T> value_;
+};
+
+/// An operation's result: its values, and before them its error, if it has one.
+template <class... Ts> class operation_result : public operation_values<Ts...> {};
+
+template <class... Ts> class operation_result<error_code, Ts...> : public operation_values<Ts...> {
+public:
+    template <class... Us> void set(error_code const& ec, Us&&... us) {
+        error_ = ec;
+        operation_values<Ts...>::set(std::forward<Us>(us)...);
+    }
+    auto get() {
+        if (error_) [[unlikely]]
+            throw system_error(error_);
+        return operation_values<Ts...>::get();
+    }
+
+private:
+    error_code error_;
+};
+
+template <class... Ts> class operation_result<std::exception_ptr, Ts...> : public operation_values<Ts...> {
+public:
+    template <class... Us> void set(std::exception_ptr e, Us&&... us) {
+        error_ = std::move(e);
+        operation_values<Ts...>::set(std::forward<Us>(us)...);
+    }
+    auto get() {
+        if (error_) [[unlikely]]
+            std::rethrow_exception(std::exchange(error_, nullptr));
+        return operation_values<Ts...>::get();
+    }
+
+private:
+    std::exception_ptr error_;
+};
+
+/// The completion handler. It owns the task from the initiation on: called, it continues the task; destroyed uncalled, it
+/// lets the task be destroyed. Without an associated executor it completes on the operation's own.
+template <class Result> class operation_handler {
+public:
+    using cancellation_slot_type = asio::cancellation_slot;
+
+    operation_handler(asio_portal& portal, Result& result) noexcept : portal_(&portal), result_(&result) {}
+    operation_handler(operation_handler&& other) noexcept
+        : portal_(std::exchange(other.portal_, nullptr)), result_(other.result_) {}
+    operation_handler& operator=(operation_handler&&) = delete;
+    ~operation_handler() {
+        if (portal_)
+            portal_->drop_parked();
+    }
+
+    cancellation_slot_type get_cancellation_slot() const noexcept { return portal_->state().slot(); }
+
+    template <class... Args> void operator()(Args&&... args) {
+        result_->set(std::forward<Args>(args)...);
+        std::exchange(portal_, nullptr)->resume_parked();
+    }
+
+    /// Whether the initiation has not moved this handler away.
+    bool still_here() const noexcept { return portal_ != nullptr; }
+    void release() noexcept { portal_ = nullptr; }
+
+protected:
+    asio_portal* portal_; ///< null once called or moved from
+    Result* result_;
+};
+
+/// The same, completing on the task's executor.
+template <class Result> class operation_handler_on_task : public operation_handler<Result> {
+public:
+    using executor_type = asio::any_io_executor;
+    using operation_handler<Result>::operation_handler;
+    executor_type get_executor() const noexcept { return this->portal_->executor(); }
+};
+
+/// Does the operation complete on the task's executor anyway? Then its handler needs none, which saves the operation the
+/// work of tracking and dispatching through a second, type-erased one.
+template <class Initiation> bool completes_on_task(Initiation const& initiation, asio_portal& portal) noexcept {
+    return portal.runs_on(initiation.get_executor());
+}
+
+/// One operation, from its initiation to its result; lives on the fiber's stack.
+template <class Result, class Initiation, class... Args> class operation {
+public:
+    operation(asio_portal& portal, Initiation& initiation, Args&... args) noexcept
+        : portal_(portal), initiation_(initiation), args_(args...) {}
+
+    [[gnu::always_inline]] typename Result::type run() {
+        portal_.check_cancelled();
+        bool (*start)(void*) = &initiate<operation_handler_on_task<Result>>;
+        if constexpr (requires { initiation_.get_executor(); }) { // without one, the handler's executor is all there is
+            if (completes_on_task(initiation_, portal_))
+                start = &initiate<operation_handler<Result>>;
+        }
+        portal_.wait_parked({start, this});
+        if (not_started_) [[unlikely]]
+            std::rethrow_exception(std::exchange(not_started_, nullptr));
+        return result_.get();
+    }
+
+private:
+    /// Runs on the resumer's stack, the fiber being out. Once the initiation has the handler, the operation may be over at
+    /// any moment and this object with it. @returns whether the fiber is to go on at once
+    template <class Handler> static bool initiate(void* self) {
+        auto& op = *static_cast<operation*>(self);
+        Handler handler(op.portal_, op.result_);
+        try {
+            std::apply([&](Args&... args) { std::move(op.initiation_)(std::move(handler), std::move(args)...); }, op.args_);
+        } catch (...) {
+            if (!handler.still_here())
+                throw; // started or lost, nobody can tell: as Asio does, let it leave the event loop
+            handler.release();
+            op.not_started_ = std::current_exception();
+            return true;
+        }
+        return false; // a handler that was neither kept nor called ends the task by its destructor
+    }
+
+    asio_portal& portal_;
+    Initiation& initiation_;
+    std::tuple<Args&...> args_;
+    Result result_;
+    std::exception_ptr not_started_;
+};
+
+} // namespace GREENBACK_BACKEND_NAMESPACE
+} // namespace greenback::detail
