@@ -15,6 +15,11 @@ namespace {
 
 constinit thread_local thread_state state;
 
+[[gnu::noinline, gnu::cold]] void first_seen(thread_state& thread) noexcept {
+    thread.exceptions = reinterpret_cast<exception_state*>(__cxxabiv1::__cxa_get_globals());
+    watch_for_overflow();
+}
+
 } // namespace
 
 [[gnu::noinline]] thread_state& this_thread() noexcept {
@@ -23,8 +28,10 @@ constinit thread_local thread_state state;
     // link-time optimisation). The empty statement may change *s, for all it knows.
     asm volatile("" : "+r"(s) : : "memory");
     if (!s->exceptions) [[unlikely]]
-        s->exceptions = reinterpret_cast<exception_state*>(__cxxabiv1::__cxa_get_globals());
+        first_seen(*s);
     return *s;
 }
+
+portal_base* current_portal() noexcept { return state.current; }
 
 } // namespace greenback::detail

@@ -6,8 +6,11 @@
 #include <greenback/detail/thread_state.hpp>
 #include <greenback/stack.hpp>
 
+#include <algorithm>
+#include <iterator>
 #include <mutex>
 #include <new>
+#include <utility>
 
 namespace greenback::detail {
 namespace {
@@ -39,27 +42,86 @@ void fiber_main(boost::context::detail::transfer_t from) noexcept {
     __builtin_unreachable();
 }
 
+/// Lets a fiber leave its main loop where a sanitizer needs that. What is left of it is a stack and what gives it back.
+void end_fiber(fiber& f) noexcept {
+#if defined(GREENBACK_ASAN)
+    if (f.asan_fake_stack || f.resumer_bottom) { // it has run: let it leave for good, and its fake stack be freed
+        f.leaving = true;
+        switch_in(f);
+    }
+#endif
+#if defined(GREENBACK_TSAN)
+    if (f.tsan_fiber)
+        __tsan_destroy_fiber(f.tsan_fiber);
+    f.tsan_fiber = nullptr;
+#endif
+    f.magic.store(0, std::memory_order_release);
+}
+
+// ---- what a thread keeps --------------------------------------------------------------------------------------------
+//
+// A thread keeps the fibers it was given back last, up to 64 and 20 MiB of stack, with their pages, so that a portal
+// costs neither lock nor system call. What is beyond that goes to the shared pool, the longest idle half at once; the
+// pool keeps 64 more of a size (16 MiB) for all threads together, and gives the pages of the others back to the system
+// at once. So what a burst of portals leaves behind is at most 20 MiB for each thread that ended some, however deep
+// they went, and 16 MiB for the process; it is given back to the pool when the thread ends, or first borrows after the
+// default size has changed. Nothing is ever trimmed by time.
+
+constexpr unsigned most_parked = 64;
+constexpr std::size_t most_parked_bytes = std::size_t(20) * 1024 * 1024;
+constexpr unsigned least_parked = 2; // of very large stacks: two tasks that take turns need no system call
+
+/// Stacks taken from the pool with one lock. Each costs its guard and its first page, so not many more than are wanted.
+constexpr unsigned batch_size = 8;
+
+/// Ends all but the first `keep` of a thread's parked fibers and gives their stacks to the pool, with one lock for
+/// many.
+void trim_parked(thread_state& thread, unsigned keep) noexcept {
+    fiber** last = &thread.parked;
+    for (unsigned i = 0; i != keep; ++i)
+        last = &(*last)->next;
+    fiber* f = std::exchange(*last, nullptr);
+    thread.parked_count = keep;
+    while (f) {
+        stack batch[most_parked / 2];
+        std::size_t n = 0;
+        while (f && n != std::size(batch)) {
+            fiber* const next = f->next;
+            batch[n++] = {f->stack.sp, f->stack.size};
+            end_fiber(*f);
+            f->~fiber();
+            f = next;
+        }
+        release_stacks(batch, n);
+    }
+}
+
 /// Gives a thread's parked fibers back when the thread ends.
 struct at_thread_exit {
     ~at_thread_exit() {
         thread_state& thread = this_thread();
-        thread.parked_limit = 0; // anything returned after this goes to the pool at once
-        while (fiber* f = thread.parked) {
-            thread.parked = f->next;
-            destroy_fiber(*f);
-        }
-        thread.parked_count = 0;
+        thread.ending = true; // anything returned after this goes to the pool at once
+        thread.generation = 0;
+        thread.parked_limit = 0;
+        trim_parked(thread, 0);
     }
 };
 
-/// How many fibers a thread keeps ready. Beyond that their stacks go to the shared pool.
-constexpr unsigned parked_per_thread = 64;
-
-void allow_parking(thread_state& thread) {
+/// Brings what the thread keeps up to date, before it is used. @returns whether it may keep anything
+bool renew_cache(thread_state& thread) noexcept {
+    if (thread.ending)
+        return false;
+    unsigned const now = cache_generation.load(std::memory_order_acquire);
+    if (thread.generation == now)
+        return true;
     thread_local at_thread_exit cleanup;
     (void)cleanup;
-    if (thread.parked_limit == 0)
-        thread.parked_limit = parked_per_thread;
+    trim_parked(thread, 0);
+    std::size_t const fitting = most_parked_bytes / std::max<std::size_t>(default_stack_size(), 1);
+    thread.parked_limit = static_cast<unsigned>(std::clamp<std::size_t>(fitting, least_parked, most_parked));
+    thread.generation = now;
+    watch_for_overflow();
+    return true;
 }
 
 /// The fibers on other allocators' stacks: the pool knows nothing of those.
@@ -112,42 +174,53 @@ fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) n
 }
 
 void destroy_fiber(fiber& f) noexcept {
-#if defined(GREENBACK_ASAN)
-    if (f.asan_fake_stack || f.resumer_bottom) { // it has run: let it leave for good, and its fake stack be freed
-        f.leaving = true;
-        switch_in(f);
-    }
-#endif
-#if defined(GREENBACK_TSAN)
-    if (f.tsan_fiber)
-        __tsan_destroy_fiber(f.tsan_fiber);
-    f.tsan_fiber = nullptr;
-#endif
-    f.magic.store(0, std::memory_order_release);
+    end_fiber(f);
     if (f.release) {
         elsewhere().remove(f);
+        note_stack_use({f.stack.sp, f.stack.size});
         return f.release(f);
     }
-    boost::context::stack_context stack = f.stack;
+    stack const s{f.stack.sp, f.stack.size};
     f.~fiber();
-    pooled_stack().deallocate(stack);
+    release_stack(s);
+}
+
+constinit std::atomic<unsigned> cache_generation{1};
+
+void renew_caches() noexcept {
+    if (cache_generation.fetch_add(1, std::memory_order_release) + 1 == 0)
+        cache_generation.fetch_add(1, std::memory_order_release); // 0 is no generation
 }
 
 fiber& borrow_fiber_slowly(thread_state& thread) {
-    allow_parking(thread);
-    boost::context::stack_context stack = pooled_stack().allocate();
-    return *make_fiber(stack, nullptr, fiber_at(stack.sp));
+    bool const keeps = renew_cache(thread);
+    stack batch[batch_size];
+    std::size_t const wanted = keeps ? std::min(batch_size, thread.parked_limit) : 1;
+    std::size_t n = acquire_stacks(0, batch, wanted);
+    auto const make = [&](stack const& s) {
+        boost::context::stack_context on;
+        on.sp = s.top;
+        on.size = s.size;
+        fiber* const f = make_fiber(on, nullptr, fiber_at(s.top));
+        f->generation = thread.generation;
+        return f;
+    };
+    // The first was used last, and is taken; the others are kept so that the next one is the best.
+    while (--n != 0) {
+        fiber* const f = make(batch[n]);
+        f->next = std::exchange(thread.parked, f);
+        ++thread.parked_count;
+    }
+    return *make(batch[0]);
 }
 
 void return_fiber_slowly(thread_state& thread, fiber& f) noexcept {
-    if (f.release || (thread.parked_limit != 0 && thread.parked_count >= thread.parked_limit))
+    // A thread that so far only ended other threads' portals may be here for the first time.
+    if (f.release || !renew_cache(thread) || f.generation != thread.generation)
         return destroy_fiber(f);
-    // A thread that so far only ended other threads' portals.
-    allow_parking(thread);
-    if (thread.parked_limit == 0)
-        return destroy_fiber(f);
-    f.next = thread.parked;
-    thread.parked = &f;
+    if (thread.parked_count >= thread.parked_limit)
+        trim_parked(thread, thread.parked_count / 2);
+    f.next = std::exchange(thread.parked, &f);
     ++thread.parked_count;
 }
 

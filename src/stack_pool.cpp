@@ -18,6 +18,7 @@
 // What knows the operating system stands in namespace `os`, what explains a shortage in namespace `shortage`.
 
 #include <greenback/detail/stack_pool.hpp>
+#include <greenback/detail/thread_state.hpp>
 #include <greenback/stack.hpp>
 
 #include <algorithm>
@@ -566,6 +567,7 @@ public:
                 // Without the lock: nobody else can reach these slots, they are in neither list.
                 for (std::size_t i = 0; i != evictions; ++i) {
                     const size_class& c = evicted[i].in->owner;
+                    detail::note_stack_use({c.top(evicted[i]), c.size});
                     os::discard(c.top(evicted[i]) - c.size, c.size);
                 }
                 const std::lock_guard lock(mutex_);
@@ -779,14 +781,23 @@ void release_stacks(const stack* stacks, std::size_t count) noexcept { the_pool.
 
 void discard_pages(stack s, std::size_t keep_top_bytes) noexcept {
     const std::size_t kept = round_up(std::min(keep_top_bytes, s.size), os::page_size());
-    if (kept < s.size)
-        os::discard(s.bottom(), s.size - kept);
+    if (kept >= s.size)
+        return;
+    note_stack_use(s);
+    os::discard(s.bottom(), s.size - kept);
 }
 
 std::size_t stack_bytes_touched(stack s) noexcept {
+    // Whole pages: another allocator's stack may begin and end anywhere.
+    const std::size_t page = os::page_size();
     char* const top = static_cast<char*>(s.top);
-    char* const lowest = os::first_touched(top - s.size, top);
-    return lowest ? static_cast<std::size_t>(top - lowest) : 0;
+    char* const bottom = top - s.size;
+    char* const begin = bottom + (page - reinterpret_cast<std::uintptr_t>(bottom) % page) % page;
+    char* const end = top + (page - reinterpret_cast<std::uintptr_t>(top) % page) % page;
+    if (begin >= end)
+        return 0;
+    char* const lowest = os::first_touched(begin, end);
+    return lowest && lowest < top ? static_cast<std::size_t>(top - lowest) : 0;
 }
 
 std::size_t stacks_idle() noexcept { return the_pool.value.idle(); }
@@ -814,7 +825,9 @@ std::size_t default_stack_size() noexcept {
 void default_stack_size(std::size_t bytes) noexcept {
     // What can't be had stays as it was asked for: the first request for a stack says so, by stack_exhausted.
     const std::size_t size = rounded(bytes);
-    default_size.store(bytes == 0 ? 0 : size != 0 ? size : bytes, std::memory_order_relaxed);
+    const std::size_t asked = bytes == 0 ? 0 : size != 0 ? size : bytes;
+    if (default_size.exchange(asked, std::memory_order_relaxed) != asked)
+        detail::renew_caches(); // after the store: who sees the new generation sees the new size
 }
 
 stack_exhausted::~stack_exhausted() = default;

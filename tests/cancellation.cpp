@@ -72,9 +72,9 @@ waits ways_to_wait(asio::io_context& context) {
          [] { await_(test::in_portal(test::made_by::with_portal_run_sync, [] { await_(test::forever()); })); }},
         {"nested, by use_portal",
          [t = timer()] {
-             await_([](auto t) -> asio::awaitable<void> {
+             await_([](auto kept) -> asio::awaitable<void> {
                  co_await test::yield_now();
-                 t->async_wait(use_portal);
+                 kept->async_wait(use_portal);
              }(t));
          }},
     };

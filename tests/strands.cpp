@@ -277,6 +277,9 @@ TEST_CASE("await_ returns in the strand that the awaited thing went over to", "[
     CHECK(lands_in_strand([&] { await_(into_strand(true)); }));
 }
 
+#if GREENBACK_ASIO_VERSION >= 102400
+// Asio before 1.24 initiates an operation on the fiber. What `dispatch` runs inline in an idle strand then lies above the
+// synchronous code on the same stack, which can't return into it: see docs/pitfalls.md. `post` and `use_portal` can.
 TEST_CASE("await_ returns in the idle strand that an awaitable was dispatched to", "[strands]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     const auto coroutine = GENERATE(false, true);
@@ -297,6 +300,7 @@ TEST_CASE("await_ returns in the idle strand that an awaitable was dispatched to
                    }));
     CHECK(inside);
 }
+#endif
 
 TEST_CASE("code that dispatch runs inline in a strand is refused a portal", "[strands]") {
     const auto how = GENERATE(TEST_EVERY_KIND);

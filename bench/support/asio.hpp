@@ -4,6 +4,7 @@
 
 #if defined(GREENBACK_USE_BOOST_ASIO)
 #include <boost/asio.hpp>
+#include <boost/asio/spawn.hpp> // not in the header above
 namespace asio = boost::asio;
 #else
 #include <asio.hpp>

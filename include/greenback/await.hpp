@@ -6,6 +6,7 @@
 #include <greenback/detail/portal_core.hpp>
 #include <greenback/use_portal.hpp>
 
+#include <concepts>
 #include <source_location>
 #include <type_traits>
 #include <utility>
@@ -67,7 +68,8 @@ void await_now(asio::this_coro::reset_cancellation_state_2_t<In, Out> reset, std
 inline bool await_now(asio::this_coro::throw_if_cancelled_0_t, std::source_location const& where) {
     return portal_in_force(this_thread(), where).throws_if_cancelled();
 }
-inline void await_now(asio::this_coro::throw_if_cancelled_1_t set, std::source_location const& where) {
+template <std::same_as<asio::this_coro::throw_if_cancelled_1_t> Set> // not what converts to it: it is made of any bool
+void await_now(Set set, std::source_location const& where) {
     portal_in_force(this_thread(), where).throws_if_cancelled() = set.value;
 }
 

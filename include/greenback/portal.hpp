@@ -60,18 +60,19 @@ auto with_portal_run_sync(std::allocator_arg_t, StackAllocator&& alloc, F&& f, A
 /// A portal to be used again and again: it owns one stack, from its first run to its end.
 ///
 /// For a task that calls into synchronous code many times, or wants that code on a stack of its own choosing.
-/// Movable. May be destroyed while it runs; the stack then lives until the function has returned.
+/// Movable. May be destroyed while its function waits; the stack then lives until the function has returned.
+/// Thread safety: a portal and its runs may be used by one thread at a time, as one task does.
 ///
 /// Example: `greenback::portal p;  for (auto& row : rows) co_await p.run(store, row);`
 template <class Executor = asio::any_io_executor> class basic_portal {
 public:
     /// On a stack of the default size from the library's pool.
-    basic_portal() : stack_(std::make_shared<detail::kept_stack>()) {}
+    basic_portal() : stack_(new detail::kept_stack()) {}
 
     /// On a stack from `alloc`, a stack allocator in the sense of Boost.Context.
     template <class StackAllocator>
     basic_portal(std::allocator_arg_t, StackAllocator&& alloc)
-        : stack_(std::make_shared<detail::kept_stack>(
+        : stack_(new detail::kept_stack(
               detail::allocated_stack<std::decay_t<StackAllocator>>(std::forward<StackAllocator>(alloc)))) {}
 
     /// Run `f(args...)` on this portal's stack; otherwise as `with_portal_run_sync`.
@@ -84,7 +85,7 @@ public:
     }
 
 private:
-    std::shared_ptr<detail::kept_stack> stack_;
+    detail::kept_stack_owner stack_;
 };
 
 using portal = basic_portal<>;

@@ -84,6 +84,8 @@ struct fiber {
     fiber* next = nullptr;     ///< in a cache, or among the fibers that are not on the pool's stacks
     fiber* previous = nullptr; ///< among those only
     std::atomic<status> state{parked};
+    /// Which threads' caches it fits into: those of the same `thread_state::generation`. Written by who makes it; 0: none.
+    unsigned generation = 0;
     /// Says that this is a fiber's record: what lies at the top of a stack from the pool may be anything. Written last when
     /// a fiber is made, first when it is destroyed.
     std::atomic<std::uint64_t> magic{0};

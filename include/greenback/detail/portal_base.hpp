@@ -30,6 +30,7 @@ public:
     bool abandoned() const noexcept { return abandoned_; }
     const void* key() const noexcept { return key_; }
     bool done() const noexcept { return done_; }
+    const fiber* home() const noexcept { return fiber_; }
 
     /// May synchronous code await here, right now? False while the task is being destroyed, and in code that an
     /// operation's initiation runs.
@@ -40,16 +41,22 @@ public:
     /// said of anything on the fiber.
     [[gnu::always_inline]] thread_state& enter(thread_state& thread) noexcept {
         portal_base* const outer = thread.current;
-        exception_state const outer_exceptions = *thread.exceptions;
+        exception_state& exceptions = *thread.exceptions;
+        // Member by member: one wide load of what two stores have just written would wait for both to reach the cache.
+        void* const outer_caught = exceptions.caught;
+        unsigned const outer_uncaught = exceptions.uncaught;
         fiber& f = *fiber_;
         thread.current = this;
         entered_on_ = &thread;
-        *thread.exceptions = exceptions_;
+        exceptions.caught = exceptions_.caught;
+        exceptions.uncaught = exceptions_.uncaught;
         f.state.store(fiber::running, std::memory_order_relaxed);
         switch_in(f);
         f.state.store(fiber::waiting, std::memory_order_relaxed);
-        exceptions_ = *thread.exceptions;
-        *thread.exceptions = outer_exceptions;
+        exceptions_.caught = exceptions.caught;
+        exceptions_.uncaught = exceptions.uncaught;
+        exceptions.caught = outer_caught;
+        exceptions.uncaught = outer_uncaught;
         thread.current = outer;
         return thread;
     }

@@ -92,8 +92,11 @@ public:
     /// From the trampoline's await_suspend: go on with the fiber. @returns whether the trampoline stays suspended.
     GREENBACK_IN_AWAIT_SUSPEND bool run_from_trampoline() noexcept {
         if constexpr (initiates_while_suspending) {
-            if (!pass_gate()) [[unlikely]]
-                return true;
+            if (gate_.load(std::memory_order_acquire) == gate::in) [[unlikely]] {
+                if (!pass_gate())
+                    return true;
+            }
+            gate_.store(gate::in, std::memory_order_relaxed);
         }
         std::coroutine_handle<> const trampoline = trampoline_;
         unsigned const run = ++runs_;
@@ -476,17 +479,15 @@ private:
 
 #endif
 
-    /// The trampoline was resumed. @returns false if the fiber is still in: the task has been handed over to it.
-    bool pass_gate() noexcept {
-        if (gate_.load(std::memory_order_acquire) == gate::in) {
-            thread_state& here = this_thread();
-            if (here.current == this && fiber_->holds(__builtin_frame_address(0)))
-                return complete_inline(), false;
-            if (&here == entered_on_)
-                return !hand_over();
-            wait_until_out();
-        }
-        gate_.store(gate::in, std::memory_order_relaxed);
+    /// The trampoline was resumed while the fiber is still in. @returns false if it goes on by itself: the task has been
+    /// handed over to it
+    [[gnu::noinline]] bool pass_gate() noexcept {
+        thread_state& here = this_thread();
+        if (here.current == this && fiber_->holds(__builtin_frame_address(0)))
+            return complete_inline(), false;
+        if (&here == entered_on_)
+            return !hand_over();
+        wait_until_out();
         return true;
     }
 
@@ -545,10 +546,10 @@ private:
     }
 
     /// The resumer: the fiber is out. @returns whether the task was handed over meanwhile, to be gone on with
-    bool leave_gate() noexcept {
+    [[gnu::always_inline]] bool leave_gate() noexcept {
         gate const was = gate_.exchange(gate::out, std::memory_order_acq_rel);
-        if (was != gate::arrived) {
-            if (was == gate::awaited)
+        if (was != gate::arrived) [[likely]] {
+            if (was == gate::awaited) [[unlikely]]
                 gate_.notify_one(); // by address: the thread that waits may have ended the portal already
             return false;
         }

@@ -83,14 +83,39 @@ public:
     bool busy = false; ///< a function runs, or waits, on it. Written where it starts and where it ends.
 
 private:
+    friend class kept_stack_owner;
+    unsigned owners_ = 0;
     fiber* fiber_ = nullptr;
     std::function<fiber&(thread_state&)> source_; ///< empty: the library's pool
 };
 
+/// Shared by a portal and its runs. Counted without atomics: a portal and its runs belong to one task at a time.
+class kept_stack_owner {
+public:
+    explicit kept_stack_owner(kept_stack* stack) noexcept : stack_(stack) { ++stack_->owners_; }
+    kept_stack_owner(kept_stack_owner const& other) noexcept : stack_(other.stack_) {
+        if (stack_)
+            ++stack_->owners_;
+    }
+    kept_stack_owner(kept_stack_owner&& other) noexcept : stack_(std::exchange(other.stack_, nullptr)) {}
+    kept_stack_owner& operator=(kept_stack_owner other) noexcept {
+        std::swap(stack_, other.stack_);
+        return *this;
+    }
+    ~kept_stack_owner() {
+        if (stack_ && --stack_->owners_ == 0)
+            delete stack_;
+    }
+    kept_stack* operator->() const noexcept { return stack_; }
+
+private:
+    kept_stack* stack_;
+};
+
 class borrowed_stack {
 public:
-    explicit borrowed_stack(std::shared_ptr<kept_stack> stack) noexcept : stack_(std::move(stack)) {}
-    borrowed_stack(borrowed_stack&&) noexcept = default;
+    explicit borrowed_stack(kept_stack_owner stack) noexcept : stack_(std::move(stack)) {}
+    borrowed_stack(borrowed_stack&& other) noexcept : stack_(std::move(other.stack_)) {} // before it is occupied
     ~borrowed_stack() {
         if (taken_)
             stack_->busy = false;
@@ -108,7 +133,7 @@ public:
     }
 
 private:
-    std::shared_ptr<kept_stack> stack_;
+    kept_stack_owner stack_;
     bool taken_ = false;
 };
 

@@ -48,6 +48,9 @@ void discard_pages(stack s, std::size_t keep_top_bytes) noexcept;
 /// lowest page that was touched. 0 if the system can't tell. Costs a few system calls: for diagnostics.
 std::size_t stack_bytes_touched(stack s) noexcept;
 
+/// The pages of `s` are about to go: add what they tell to the high-water mark, if it is kept.
+void note_stack_use(stack s) noexcept;
+
 /// Idle stacks in the pool, of all sizes. Exact when no other thread uses the pool.
 std::size_t stacks_idle() noexcept;
 

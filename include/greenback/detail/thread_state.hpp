@@ -5,6 +5,8 @@
 #include <greenback/detail/exception_state.hpp>
 #include <greenback/detail/fiber.hpp>
 
+#include <atomic>
+
 namespace greenback::detail {
 
 struct thread_state {
@@ -17,11 +19,26 @@ struct thread_state {
     unsigned parked_count = 0;
     /// How many may be kept: 0 until the slow path has arranged that they are given back when the thread ends.
     unsigned parked_limit = 0;
+    /// The value of `cache_generation` that `parked` and `parked_limit` are right for; 0: none yet. Written by the slow path.
+    unsigned generation = 0;
+    /// The thread is ending and its cache was given back: nothing is kept any more.
+    bool ending = false;
 };
+
+/// Moves on when the default size changes: what threads keep is then of the wrong size. Threads notice when they borrow.
+extern std::atomic<unsigned> cache_generation;
+void renew_caches() noexcept;
 
 /// This thread's state. The function is opaque to the compiler: a fiber may continue on another thread, and an address
 /// of a thread-local that was computed before a switch would belong to the wrong one. Ask again after every switch.
 thread_state& this_thread() noexcept;
+
+/// The portal whose fiber this thread is on, for signal handlers: does nothing but look.
+portal_base* current_portal() noexcept;
+
+/// Where overflows are to be reported, gives this thread the alternate stack that takes. Not on the switch path: called
+/// when a thread is first seen, and when it notices a new generation.
+void watch_for_overflow() noexcept;
 
 /// A parked fiber on a stack of the default size. @throws std::bad_alloc
 fiber& borrow_fiber_slowly(thread_state& thread);
@@ -29,7 +46,7 @@ void return_fiber_slowly(thread_state& thread, fiber& f) noexcept;
 
 inline fiber& borrow_fiber(thread_state& thread) {
     fiber* f = thread.parked;
-    if (!f) [[unlikely]]
+    if (!f || thread.generation != cache_generation.load(std::memory_order_relaxed)) [[unlikely]]
         return borrow_fiber_slowly(thread);
     thread.parked = f->next;
     --thread.parked_count;
@@ -38,7 +55,7 @@ inline fiber& borrow_fiber(thread_state& thread) {
 
 inline void return_fiber(thread_state& thread, fiber& f) noexcept {
     f.state.store(fiber::parked, std::memory_order_relaxed);
-    if (f.release || thread.parked_count >= thread.parked_limit) [[unlikely]]
+    if (f.generation != thread.generation || thread.parked_count >= thread.parked_limit) [[unlikely]]
         return return_fiber_slowly(thread, f);
     f.next = thread.parked;
     thread.parked = &f;

@@ -1,0 +1,413 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Makes a page and its plots out of what bench/run has measured: report.py <results> <folder to write to>."""
+
+import json
+import math
+import statistics
+import sys
+from html import escape
+from pathlib import Path
+
+
+class Results:
+    """What the programs have left in a folder. Whatever is missing reads as None, and the page says "not measured"."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.times = {name: self.read_times(name) for name in ("await", "spawn", "peers", "threads")}
+        self.echo = {"await": self.read_echo("echo"), "spawn": self.read_echo("echo_beside_spawn")}
+        self.memory = {name: self.read_values(f"memory_{name}") for name in ("portals", "coroutines")}
+        self.allocations = self.read_values("allocations")
+        self.instructions = self.read_instructions()
+        self.machine = [line.split(": ", 1) for line in self.lines("machine.txt")]
+
+    def lines(self, name):
+        path = self.folder / name
+        return path.read_text().splitlines() if path.exists() else []
+
+    def read_times(self, name):
+        """name → nanoseconds of each repetition: processor time, or real time where that is the row's measure."""
+        path = self.folder / f"{name}.json"
+        if not path.exists():
+            return {}
+        times = {}
+        for run in json.loads(path.read_text())["benchmarks"]:
+            if run["run_type"] == "iteration" and not run.get("error_occurred"):
+                real = "/real_time" in run["run_name"]
+                scale = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[run["time_unit"]]
+                row = run["run_name"].replace("/real_time", "")
+                # Of a row with items only those count, whatever an iteration is made of.
+                time = 1e9 / run["items_per_second"] if "items_per_second" in run else \
+                    run["real_time" if real else "cpu_time"] * scale
+                times.setdefault(row, []).append(time)
+        return times
+
+    def read_echo(self, name):
+        """server → [(requests per second, processor nanoseconds per request)], one for each round."""
+        rounds = {}
+        for line in self.lines(f"{name}.txt"):
+            words = line.split()
+            if words[0] == "round":
+                rounds.setdefault(words[2], []).append((float(words[3]), float(words[5])))
+        return rounds
+
+    def read_values(self, name):
+        values = {}
+        for line in self.lines(f"{name}.txt"):
+            words = line.split()
+            if len(words) == 2 and words[1].replace(".", "", 1).lstrip("-").isdigit():
+                values[words[0]] = float(words[1])
+        return values
+
+    def read_instructions(self):
+        counts = {}
+        for line in self.lines("instructions.txt"):
+            if not line.startswith("#"):
+                program, row, count = line.split()
+                group = "spawn" if program.endswith("beside_spawn") else "await"
+                counts.setdefault(group, {})[row] = int(count)
+        return counts
+
+    def time(self, group, row):
+        repetitions = self.times[group].get(row)
+        return statistics.median(repetitions) if repetitions else None
+
+    def spread(self, group, row):
+        """Half the distance between the quartiles, relative to the median."""
+        repetitions = self.times[group].get(row)
+        if not repetitions or len(repetitions) < 3:
+            return None
+        lower, middle, upper = statistics.quantiles(repetitions, n=4)
+        return (upper - lower) / 2 / middle
+
+    def count(self, group, row):
+        return self.instructions.get(group, {}).get(row)
+
+    def rate(self, group, server):
+        rounds = self.echo[group].get(server)
+        return statistics.median(r for r, _ in rounds) if rounds else None
+
+    def cost(self, group, server):
+        rounds = self.echo[group].get(server)
+        return statistics.median(c for _, c in rounds) if rounds else None
+
+    def echo_ratio(self, group, server, other):
+        """The median of the ratios within a round: what slows down a round slows down both."""
+        a, b = self.echo[group].get(server), self.echo[group].get(other)
+        return statistics.median(x / y for (x, _), (y, _) in zip(a, b)) if a and b else None
+
+
+def divide(a, b):
+    return a / b if a is not None and b else None
+
+
+def figure(value, digits=3):
+    if value is None:
+        return "not measured"
+    if value != 0 and abs(value) < 0.1:
+        digits += 1
+    return f"{value:.{digits - 1}f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def table(head, rows, left=1):
+    """A Markdown table, with the first `left` columns aligned left."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "|".join("---" if i < left else "---:" for i in range(len(head))) + "|"]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+# ---- the targets -----------------------------------------------------------------------------------------------------
+
+
+def target_rows(r):
+    """(what, measured, "≤" or "≥", target, aim or None), times first, then instructions."""
+    t, n = r.time, r.count
+
+    def beyond(get, group):
+        a, c, switch = (get(group, row) for row in ("await_ready", "co_await_ready", "boost_context_round_trip"))
+        return (a - c) / switch if None not in (a, c, switch) else None
+
+    def ratio(get, group, row, other):
+        return divide(get(group, row), get(group, other))
+
+    portals = r.memory["portals"]
+    allocating = ("await_ready", "await_post", "use_portal_post", "use_portal_post_ten_deep", "await_post_with_ensure_portal")
+    allocations = [r.allocations.get(row) for row in allocating]
+    times = [
+        ("(`await_` − `co_await`) of a ready `awaitable`, over one Boost.Context round trip", beyond(t, "await"), "≤", 0.3, 0.1),
+        ("`await_` / `co_await` of `asio::post(ex, use_awaitable)`", ratio(t, "await", "await_post", "co_await_post"), "≤", 1.15, 1.08),
+        ("`asio::post(ex, use_portal)` / `co_await asio::post(ex, use_awaitable)`",
+         ratio(t, "await", "use_portal_post", "co_await_post"), "≤", 0.70, 0.60),
+        ("`asio::post(ex, use_portal)` / the same with `asio::spawn`'s `yield`",
+         ratio(t, "spawn", "use_portal_post", "spawn_post"), "≤", 0.62, 0.55),
+        ("… ten calls deep", ratio(t, "spawn", "use_portal_post_ten_deep", "spawn_post_ten_deep"), "≤", 0.68, None),
+        ("`await_(awaitable)` / `co_spawn(awaitable, yield)` inside `asio::spawn`",
+         ratio(t, "spawn", "await_ready", "spawn_co_spawn_ready"), "≤", 0.06, None),
+        ("`with_portal_run_sync(nothing)` / `co_await child()`",
+         ratio(t, "await", "with_portal_run_sync_nothing", "co_await_child"), "≤", 2.0, 1.75),
+        ("`portal.run(nothing)` / `co_await child()`", ratio(t, "await", "portal_run_nothing", "co_await_child"), "≤", 1.95, None),
+        ("a `co_spawn`ed task with a portal, made, run and ended / a plain `co_spawn`ed coroutine",
+         ratio(t, "await", "co_spawn_with_portal_run_sync", "co_spawn_child"), "≤", 1.15, None),
+        ("`co_await` of `post` in a task with `ensure_portal` / without",
+         ratio(t, "await", "co_await_post_with_ensure_portal", "co_await_post"), "≤", 1.20, 1.08),
+        ("heap allocations per await once warm", None if None in allocations else sum(allocations), "≤", 0, None),
+        (f"KiB resident per portal, {portals.get('count', 0):,.0f} of them suspended three calls deep in `use_portal`, all included",
+         portals.get("resident_kib_each"), "≤", 4.7, 4.45),
+        ("line-echo server, handler ten calls deep in `await_`: throughput / a native `co_await` server's",
+         r.echo_ratio("await", "await_", "co_await"), "≥", 0.97, None),
+        ("… / an `asio::spawn` server's", r.echo_ratio("spawn", "await_", "spawn"), "≥", 1.0, None),
+    ]
+    instructions = [
+        ("`await_` / `co_await` of a ready `awaitable`", ratio(n, "await", "await_ready", "co_await_ready"), "≤", 1.0, None),
+        ("`asio::post(ex, use_portal)` / `co_await asio::post(ex, use_awaitable)`",
+         ratio(n, "await", "use_portal_post", "co_await_post"), "≤", 0.62, None),
+        ("`with_portal_run_sync(nothing)` / `co_await child()`",
+         ratio(n, "await", "with_portal_run_sync_nothing", "co_await_child"), "≤", 1.95, None),
+    ]
+    # Without a target of their own.
+    for what, group, row, other in (
+        ("`await_` / `co_await` of `asio::post(ex, use_awaitable)`", "await", "await_post", "co_await_post"),
+        ("`asio::post(ex, use_portal)` / the same with `asio::spawn`'s `yield`", "spawn", "use_portal_post", "spawn_post"),
+        ("… ten calls deep", "spawn", "use_portal_post_ten_deep", "spawn_post_ten_deep"),
+        ("`await_(awaitable)` / `co_spawn(awaitable, yield)` inside `asio::spawn`", "spawn", "await_ready", "spawn_co_spawn_ready"),
+        ("`portal.run(nothing)` / `co_await child()`", "await", "portal_run_nothing", "co_await_child"),
+        ("a `co_spawn`ed task with a portal / a plain `co_spawn`ed coroutine", "await", "co_spawn_with_portal_run_sync",
+         "co_spawn_child"),
+        ("`co_await` of `post` in a task with `ensure_portal` / without", "await", "co_await_post_with_ensure_portal",
+         "co_await_post"),
+    ):
+        instructions.append((what, ratio(n, group, row, other), "≤", None, None))
+    return times, instructions
+
+
+def verdict(measured, sense, target, aim):
+    if measured is None:
+        return "not measured"
+    if target is None:
+        return ""
+    def reaches(limit):
+        return measured <= limit if sense == "≤" else measured >= limit
+    if not reaches(target):
+        return "**falls short**"
+    return "meets, and the aim" if aim is not None and reaches(aim) else "meets"
+
+
+def target_table(rows):
+    cells = []
+    for what, measured, sense, target, aim in rows:
+        goal = "" if target is None else f"{sense} {target:g}" + (f", aim {aim:g}" if aim is not None else "")
+        cells.append((what, figure(measured), goal, verdict(measured, sense, target, aim)))
+    return table(("", "measured", "target", ""), cells)
+
+
+# ---- the plots -------------------------------------------------------------------------------------------------------
+
+STYLE = """
+    .page { fill: #ffffff } .ours { fill: #1a7f4b } .theirs { fill: #8c959f } .line { stroke: #8c959f }
+    text { fill: #1f2328; font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif }
+    .title { font-weight: 600; font-size: 15px }
+    @media (prefers-color-scheme: dark) {
+        .page { fill: #0d1117 } .ours { fill: #3fb970 } .theirs { fill: #6e7681 } .line { stroke: #6e7681 }
+        text { fill: #e6edf3 }
+    }
+"""
+
+
+def plot(path, title, unit, bars, note="", logarithmic=False):
+    """Horizontal bars: (label, value, is it ours). Those without a value are left out; so is a plot without bars."""
+    bars = [bar for bar in bars if bar[1]]
+    if not bars:
+        path.unlink(missing_ok=True)
+        return False
+    left, width, right, step, top = 300, 360, 110, 28, 44
+    height = top + step * len(bars) + (34 if note else 14)
+    largest = max(value for _, value, _ in bars)
+    base = 10 ** math.floor(math.log10(min(value for _, value, _ in bars))) if logarithmic else 0
+
+    def length(value):
+        if logarithmic:
+            return width * math.log(value / base) / math.log(largest / base) if largest > base else width
+        return width * value / largest
+
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + right}" height="{height}" '
+        f'viewBox="0 0 {left + width + right} {height}" role="img" aria-label="{escape(title, quote=True)}">',
+        f"<style>{STYLE}</style>",
+        f'<rect class="page" width="100%" height="100%" rx="6"/>',
+        f'<text class="title" x="16" y="27">{escape(title)}</text>',
+    ]
+    for i, (label, value, ours) in enumerate(bars):
+        y = top + step * i
+        out.append(f'<text x="{left - 10}" y="{y + 17}" text-anchor="end">{escape(label)}</text>')
+        out.append(f'<rect class="{"ours" if ours else "theirs"}" x="{left}" y="{y + 4}" width="{max(length(value), 1):.1f}" '
+                   f'height="{step - 10}" rx="2"/>')
+        text = f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+        out.append(f'<text x="{left + length(value) + 8:.1f}" y="{y + 17}">{text} {escape(unit)}</text>')
+    out.append(f'<path class="line" d="M{left} {top}V{top + step * len(bars)}"/>')
+    if note:
+        out.append(f'<text x="16" y="{height - 12}">{escape(note)}</text>')
+    path.write_text("\n".join(out + ["</svg>\n"]))
+    return True
+
+
+def plots(r, folder):
+    t = r.time
+    made = {}
+    made["await"] = plot(
+        folder / "benchmarks-await.svg", "One await that suspends, standalone Asio", "ns",
+        [
+            ("co_await post(use_awaitable)", t("await", "co_await_post"), False),
+            ("await_(post(use_awaitable))", t("await", "await_post"), True),
+            ("post(use_portal)", t("await", "use_portal_post"), True),
+            ("co_await post, ten coroutines deep", t("await", "co_await_post_ten_deep"), False),
+            ("post(use_portal), ten calls deep", t("await", "use_portal_post_ten_deep"), True),
+        ])
+    made["spawn"] = plot(
+        folder / "benchmarks-spawn.svg", "Beside asio::spawn, Boost.Asio", "ns",
+        [
+            ("post(yield) in asio::spawn", t("spawn", "spawn_post"), False),
+            ("post(use_portal)", t("spawn", "use_portal_post"), True),
+            ("post(yield), ten calls deep", t("spawn", "spawn_post_ten_deep"), False),
+            ("post(use_portal), ten calls deep", t("spawn", "use_portal_post_ten_deep"), True),
+            ("co_spawn(awaitable, yield)", t("spawn", "spawn_co_spawn_ready"), False),
+            ("await_(awaitable)", t("spawn", "await_ready"), True),
+        ])
+    made["peers"] = plot(
+        folder / "benchmarks-peers.svg", "One wait, by library", "ns",
+        [
+            ("greenback: post(use_portal)", t("peers", "use_portal_post"), True),
+            ("greenback: await_(post)", t("peers", "await_post"), True),
+            ("Asio: co_await post", t("peers", "co_await_post"), False),
+            ("Boost.Fiber: yield", t("peers", "fiber_yield"), False),
+            ("Boost.Fiber: channel round trip", t("peers", "fiber_channel_round_trip"), False),
+            ("Boost.Fiber: future", t("peers", "fiber_future"), False),
+            ("thread: std::future", t("peers", "thread_future"), False),
+            ("thread: std::async", t("peers", "thread_async"), False),
+        ], "The scale is logarithmic.", logarithmic=True)
+    made["echo"] = plot(
+        folder / "benchmarks-echo.svg", "Line-echo server on one thread", "requests/s",
+        [
+            ("Asio: co_await", r.rate("await", "co_await"), False),
+            ("Asio: await_, ten calls deep", r.rate("await", "await_"), True),
+            ("Asio: use_portal, ten calls deep", r.rate("await", "use_portal"), True),
+            ("Boost.Asio: co_await", r.rate("spawn", "co_await"), False),
+            ("Boost.Asio: await_, ten calls deep", r.rate("spawn", "await_"), True),
+            ("Boost.Asio: use_portal, ten calls deep", r.rate("spawn", "use_portal"), True),
+            ("Boost.Asio: asio::spawn, ten calls deep", r.rate("spawn", "spawn"), False),
+        ])
+    return made
+
+
+# ---- the page --------------------------------------------------------------------------------------------------------
+
+
+def time_table(r, group, with_instructions):
+    rows = []
+    for row in r.times[group]:
+        spread = r.spread(group, row)
+        cells = [f"`{row}`", figure(r.time(group, row)), "" if spread is None else f"± {spread:.1%}"]
+        if with_instructions:
+            count = r.count(group, row)
+            cells.append("" if count is None else f"{count:,}")
+        rows.append(cells)
+    return table(("row", "ns, median", "spread") + (("instructions",) if with_instructions else ()), rows)
+
+
+def echo_table(r, group):
+    native, rows = "co_await", []
+    for server in r.echo[group]:
+        rows.append((f"`{server}`", figure(r.rate(group, server)), figure(r.echo_ratio(group, server, native)),
+                     figure(r.cost(group, server)), figure(divide(r.cost(group, server), r.cost(group, native)))))
+    return table(("server", "requests/s", "/ `co_await`", "processor ns per request", "/ `co_await`"), rows)
+
+
+def threads_table(r):
+    rows = []
+    for name in ("own_loop_coroutines", "own_loop_portals", "own_loop_hundred_portals_at_once", "own_loop_posts",
+                 "pool_coroutines", "pool_portals", "pool_co_await_posts", "pool_posts"):
+        names = [f"{name}/threads:{n}" if name.startswith("own_loop") else f"{name}/{n}" for n in (1, 2)]
+        one, two = (r.time("threads", n) for n in names)
+        rows.append((f"`{name}`", *(figure(1e3 / x if x else None) for x in (one, two)), figure(divide(one, two))))
+    return table(("row", "one thread, million/s", "two threads, million/s", "two / one"), rows)
+
+
+def memory_table(r):
+    names = {
+        "resident_kib_each": "resident memory, KiB each",
+        "page_tables_kib_each": "page tables (the kernel's, not in the line above), KiB each",
+        "memory_mappings": "memory mappings of the process",
+        "nanoseconds_to_make_each": "ns to make each, until it waits",
+        "nanoseconds_to_destroy_each": "ns to destroy each, while it waits",
+        "resident_kib_left_each": "still resident after that, KiB each",
+    }
+    kinds = [k for k in ("portals", "coroutines") if r.memory[k]]
+    rows = [(text, *(figure(r.memory[k].get(name)) for k in kinds)) for name, text in names.items()]
+    return table(("", *(f"{r.memory[k]['count']:,.0f} {k}" for k in kinds)), rows)
+
+
+def page(r, made):
+    times, instructions = target_rows(r)
+    short = sum("short" in verdict(*row[1:]) for row in times + instructions)
+    missing = sum(row[1] is None for row in times + instructions)
+    machine = dict(line for line in r.machine if len(line) == 2)
+
+    def image(name, text):
+        return f"![{text}](benchmarks-{name}.svg)\n\n" if made[name] else ""
+
+    out = "# Benchmarks\n\n<!-- Written by bench/run. Don't edit: run it again. -->\n\n"
+    if "quick" in machine:
+        out += "**From a quick run: these figures only show that the benchmarks work.**\n\n"
+    out += "What greenback costs, beside what else there is, with a target for each figure. "
+    out += "All targets are met." if not short + missing else \
+        f"{short} of {sum(row[3] is not None for row in times + instructions)} targets are missed" + \
+        (f", {missing} figures are missing." if missing else ".")
+    out += "\n\n## Targets\n\nRatios of medians; smaller is better unless the target says ≥.\n\n" + target_table(times)
+    out += "\nInstructions per operation, which do not depend on what else the machine does:\n\n" + target_table(instructions)
+
+    out += "\n## An await\n\n" + image("await", "Bars: nanoseconds per await") + time_table(r, "await", True)
+    out += "\n## Beside asio::spawn\n\n" + image("spawn", "Bars: nanoseconds, asio::spawn and portals")
+    out += ("All on Boost.Asio. `asio::spawn` has no way to await an `awaitable` but to spawn it as a task.\n\n"
+            + time_table(r, "spawn", True))
+    out += "\n## Beside other libraries\n\n" + image("peers", "Bars: nanoseconds per wait, by library")
+    out += ("Real time of one wait that suspends: to the scheduler and back (`post`, `yield`), or for a value that another "
+            "fiber or thread provides (`future`, `channel`).\n\n" + time_table(r, "peers", False))
+    out += "\n## Threads\n\n"
+    out += ("Throughput with one thread and with two. In the first rows each thread has an event loop of its own, so that "
+            "greenback's pool of stacks (and malloc) is all they share: near 2 means that portals on different threads do not "
+            "wait for each other. The `pool_` rows share one `thread_pool`, whose queue has a lock of Asio's; compare them "
+            "with the rows of plain coroutines.\n\n" + threads_table(r))
+    out += "\n## Memory\n\nTasks that wait for a timer, three calls (or coroutines) deep; default sysctls.\n\n" + memory_table(r)
+    out += "\n## Allocations\n\nCalls of `operator new` per operation, once warm.\n\n"
+    out += table(("operation", "allocations"), [(f"`{k}`", f"{v:g}") for k, v in r.allocations.items()])
+    out += "\n## A line-echo server\n\n" + image("echo", "Bars: requests per second, by server")
+    out += ("Each server is a process with one thread; the `await_`, `use_portal` and `spawn` servers read and write each "
+            "line ten calls below the session's loop. They take turns in every round; the figures are medians, the ratios those "
+            "of the rounds.\n\nStandalone Asio:\n\n" + echo_table(r, "await") + "\nBoost.Asio:\n\n" + echo_table(r, "spawn"))
+
+    out += "\n## Method\n\n"
+    out += ("`bench/run` builds the preset `bench` and writes this page. Times are processor times from Google Benchmark (real "
+            "times beside other libraries and with several threads), medians of repetitions in an order that changes at "
+            "random; the spread is half the distance between the quartiles. Instructions are counted by callgrind: each "
+            "operation runs twice, a different number of times, and the difference leaves out what happens once. "
+            "`bench/instructions.sh` compares them with the committed counts, also as a test of the preset.\n\n")
+    for name, value in r.machine:
+        if name not in ("package", "quick"):
+            out += f"- {name}: {value}\n"
+    packages = [value for name, value in r.machine if name == "package"]
+    if packages:
+        out += f"- packages: {', '.join(packages)}\n"
+    return out
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    r = Results(Path(sys.argv[1]))
+    folder = Path(sys.argv[2])
+    folder.mkdir(exist_ok=True)
+    (folder / "benchmarks.md").write_text(page(r, plots(r, folder)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+//
+// How much of a stack is left, how much was ever used, and what is said when there is no more.
+
+#include <greenback/detail/fiber.hpp>
+#include <greenback/detail/portal_base.hpp>
+#include <greenback/detail/stack_pool.hpp>
+#include <greenback/detail/thread_state.hpp>
+#include <greenback/stack.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <mutex>
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace greenback {
+
+std::size_t remaining_stack() noexcept {
+    const detail::portal_base* const portal = detail::current_portal();
+    const char* const here = static_cast<const char*>(__builtin_frame_address(0));
+    // A signal handler on a stack of its own is not on the portal's.
+    if (!portal || !portal->home() || !portal->home()->holds(here))
+        return std::numeric_limits<std::size_t>::max();
+    return static_cast<std::size_t>(here - portal->home()->stack_bottom());
+}
+
+// ----------------------------------------------------------------------------------------------------
+// The high-water mark. Nothing is recorded while portals run: the kernel knows which pages were touched, and is asked
+// when somebody wants to know, or when a page is about to be given up.
+namespace {
+
+std::atomic<bool> measured{false};   // written by measure_stack_use
+std::atomic<std::size_t> highest{0}; // of the pages that are gone. Written by raise_to, reset by measure_stack_use
+
+std::size_t raise_to(std::size_t use) noexcept {
+    std::size_t so_far = highest.load(std::memory_order_relaxed);
+    while (so_far < use && !highest.compare_exchange_weak(so_far, use, std::memory_order_relaxed))
+        continue;
+    return std::max(so_far, use);
+}
+
+} // namespace
+
+void detail::note_stack_use(stack s) noexcept {
+    if (measured.load(std::memory_order_relaxed))
+        raise_to(stack_bytes_touched(s));
+}
+
+void measure_stack_use(bool on) noexcept {
+    if (on && !measured.load(std::memory_order_relaxed))
+        highest.store(0, std::memory_order_relaxed);
+    measured.store(on, std::memory_order_relaxed);
+}
+
+std::size_t stack_high_water() noexcept {
+    std::size_t most = highest.load(std::memory_order_relaxed);
+    detail::for_each_stack([&](detail::stack s, bool) { most = std::max(most, detail::stack_bytes_touched(s)); });
+    detail::for_each_fiber_elsewhere(
+        [](detail::fiber& f, void* result) {
+            auto& so_far = *static_cast<std::size_t*>(result);
+            so_far = std::max(so_far, detail::stack_bytes_touched({f.stack.sp, f.stack.size}));
+        },
+        &most);
+    return measured.load(std::memory_order_relaxed) ? raise_to(most) : most;
+}
+
+// ----------------------------------------------------------------------------------------------------
+// The overflow reporter
+namespace {
+
+std::atomic<bool> reporting{false}; // written once, by report_stack_overflow
+
+struct handled_signal {
+    int number;
+    struct sigaction before; // written before our handler is installed, read by it
+};
+handled_signal handled[] = {{SIGSEGV, {}}, {SIGBUS, {}}};
+
+// One line, put together with nothing but what a signal handler may use.
+class line {
+public:
+    line& operator<<(const char* text) noexcept {
+        for (; *text != '\0' && length_ != sizeof text_; ++text)
+            text_[length_++] = *text;
+        return *this;
+    }
+    line& operator<<(std::size_t number) noexcept {
+        char digits[24];
+        char* first = digits + sizeof digits;
+        *--first = '\0';
+        do
+            *--first = static_cast<char>('0' + number % 10);
+        while ((number /= 10) != 0);
+        return *this << first;
+    }
+    ~line() {
+        if (length_ == sizeof text_) // a file name without end
+            text_[length_ - 1] = '\n';
+        const auto written = ::write(STDERR_FILENO, text_, length_);
+        (void)written;
+    }
+
+private:
+    char text_[1024];
+    std::size_t length_ = 0;
+};
+
+void report(const detail::fiber& f, const std::source_location& last_await) noexcept {
+    line out;
+    out << "greenback: stack overflow in a portal: " << f.stack.size / 1024 << " KiB stack, ";
+    if (last_await.line() != 0)
+        out << "last await_ at " << last_await.file_name() << ":" << std::size_t(last_await.line());
+    else
+        out << "no await_ yet";
+    out << "; give it more: with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(bytes), ...) or "
+           "greenback::default_stack_size(bytes)\n";
+}
+
+// Does `address` lie below the end of this thread's portal's stack, in its guard?
+bool overflows(const detail::fiber& f, const void* address) noexcept {
+    // Nothing but a guard can fault inside a stack either: Boost's protected_fixedsize_stack counts its own in the
+    // size.
+    const auto top = reinterpret_cast<std::uintptr_t>(f.stack.sp);
+    return top - reinterpret_cast<std::uintptr_t>(address) - 1 < f.stack.size + detail::stack_guard_size();
+}
+
+void pass_on(handled_signal& to, siginfo_t* info, void* context) noexcept {
+    const int number = to.number;
+    if ((to.before.sa_flags & SA_SIGINFO) != 0)
+        return to.before.sa_sigaction(number, info, context);
+    if (to.before.sa_handler != SIG_DFL && to.before.sa_handler != SIG_IGN)
+        return to.before.sa_handler(number);
+    const bool sent = info->si_code <= 0; // by kill() or the like: no instruction will repeat it
+    if (sent && to.before.sa_handler == SIG_IGN)
+        return;
+    ::sigaction(number, &to.before, nullptr);
+    if (sent)
+        ::raise(number); // blocked until this handler has returned
+}
+
+void on_fault(int number, siginfo_t* info, void* context) noexcept {
+    const int error = errno;
+    handled_signal& mine = number == SIGSEGV ? handled[0] : handled[1];
+    const detail::portal_base* const portal = info->si_code > 0 ? detail::current_portal() : nullptr;
+    if (portal && portal->home() && overflows(*portal->home(), info->si_addr)) {
+        report(*portal->home(), portal->where_);
+        // The instruction that faulted runs again, and whoever was here before us sees the fault as if we had not been.
+        ::sigaction(number, &mine.before, nullptr);
+    } else
+        pass_on(mine, info, context);
+    errno = error;
+}
+
+// A handler needs a stack, and the one that overflowed has no room. The system keeps one such stack per thread; if it
+// is there already (AddressSanitizer's, a test framework's), it will do.
+class alternate_stack {
+public:
+    alternate_stack() noexcept {
+        stack_t now{};
+        if (::sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_DISABLE) == 0)
+            return;
+        void* const base = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (base == MAP_FAILED)
+            return; // this thread's overflows go unreported
+        stack_t ours{};
+        ours.ss_sp = base;
+        ours.ss_size = bytes;
+        if (::sigaltstack(&ours, nullptr) == 0)
+            base_ = base;
+        else
+            ::munmap(base, bytes);
+    }
+    alternate_stack(const alternate_stack&) = delete;
+    alternate_stack& operator=(const alternate_stack&) = delete;
+    ~alternate_stack() {
+        stack_t now{};
+        if (!base_ || ::sigaltstack(nullptr, &now) != 0)
+            return;
+        if (now.ss_sp == base_) {
+            stack_t none{};
+            none.ss_flags = SS_DISABLE;
+            none.ss_size = bytes; // some systems check it all the same
+            if (::sigaltstack(&none, nullptr) != 0)
+                return; // exit() was called in a signal handler: we are on it
+        }
+        ::munmap(base_, bytes);
+    }
+
+private:
+    // Committed as it is touched. With AVX-512 and AMX the registers alone take 11 KiB, and handlers before ours run on
+    // it.
+    static constexpr std::size_t bytes = std::size_t(128) * 1024;
+    void* base_ = nullptr;
+};
+
+} // namespace
+
+void detail::watch_for_overflow() noexcept {
+    if (!reporting.load(std::memory_order_acquire))
+        return;
+    thread_local const alternate_stack stack;
+    (void)stack;
+}
+
+void report_stack_overflow() noexcept {
+    static std::mutex once;
+    {
+        const std::scoped_lock lock(once);
+        if (!reporting.load(std::memory_order_relaxed)) {
+            for (handled_signal& s : handled) {
+                // Asked for first: our handler may be needed before a single call has answered and installed.
+                ::sigaction(s.number, nullptr, &s.before);
+                struct sigaction ours = s.before;
+                ours.sa_sigaction = on_fault;
+                ours.sa_flags = (s.before.sa_flags & (SA_NODEFER | SA_RESTART)) | SA_SIGINFO | SA_ONSTACK;
+                ::sigaction(s.number, &ours, nullptr);
+            }
+            reporting.store(true, std::memory_order_release);
+            detail::renew_caches(); // so that the threads that have portals already come by
+        }
+    }
+    detail::watch_for_overflow();
+}
+
+} // namespace greenback
