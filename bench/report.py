@@ -15,6 +15,7 @@ class Results:
 
     def __init__(self, folder):
         self.folder = folder
+        self.processor_times = {}  # of the rows whose measure is real time, of any program
         self.times = {name: self.read_times(name) for name in ("await", "spawn", "peers", "threads")}
         self.echo = {"await": self.read_echo("echo"), "spawn": self.read_echo("echo_beside_spawn")}
         self.memory = {name: self.read_values(f"memory_{name}") for name in ("portals", "coroutines")}
@@ -32,7 +33,9 @@ class Results:
         if not path.exists():
             return {}
         times = {}
-        for run in json.loads(path.read_text())["benchmarks"]:
+        runs = json.loads(path.read_text())["benchmarks"]
+        # In the order of the source; they ran in another.
+        for run in sorted(runs, key=lambda run: (run["family_index"], run["per_family_instance_index"])):
             if run["run_type"] == "iteration" and not run.get("error_occurred"):
                 real = "/real_time" in run["run_name"]
                 scale = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[run["time_unit"]]
@@ -41,6 +44,8 @@ class Results:
                 time = 1e9 / run["items_per_second"] if "items_per_second" in run else \
                     run["real_time" if real else "cpu_time"] * scale
                 times.setdefault(row, []).append(time)
+                if real:
+                    self.processor_times.setdefault(row, []).append(run["cpu_time"] * time / run["real_time"])
         return times
 
     def read_echo(self, name):
@@ -105,7 +110,9 @@ def divide(a, b):
 def figure(value, digits=3):
     if value is None:
         return "not measured"
-    if value != 0 and abs(value) < 0.1:
+    if value == int(value):
+        return f"{value:,.0f}"
+    if abs(value) < 0.1:
         digits += 1
     return f"{value:.{digits - 1}f}" if abs(value) < 100 else f"{value:,.0f}"
 
@@ -197,7 +204,9 @@ def target_table(rows):
     cells = []
     for what, measured, sense, target, aim in rows:
         goal = "" if target is None else f"{sense} {target:g}" + (f", aim {aim:g}" if aim is not None else "")
-        cells.append((what, figure(measured), goal, verdict(measured, sense, target, aim)))
+        # One digit more than the targets have, so that a near miss is seen to be one.
+        shown = figure(measured) if measured in (None, 0) else f"{measured:.3f}"
+        cells.append((what, shown, goal, verdict(measured, sense, target, aim)))
     return table(("", "measured", "target", ""), cells)
 
 
@@ -220,7 +229,7 @@ def plot(path, title, unit, bars, note="", logarithmic=False):
     if not bars:
         path.unlink(missing_ok=True)
         return False
-    left, width, right, step, top = 300, 360, 110, 28, 44
+    left, width, right, step, top = 300, 360, 150, 28, 44
     height = top + step * len(bars) + (34 if note else 14)
     largest = max(value for _, value, _ in bars)
     base = 10 ** math.floor(math.log10(min(value for _, value, _ in bars))) if logarithmic else 0
@@ -328,8 +337,11 @@ def threads_table(r):
                  "pool_coroutines", "pool_portals", "pool_co_await_posts", "pool_posts"):
         names = [f"{name}/threads:{n}" if name.startswith("own_loop") else f"{name}/{n}" for n in (1, 2)]
         one, two = (r.time("threads", n) for n in names)
-        rows.append((f"`{name}`", *(figure(1e3 / x if x else None) for x in (one, two)), figure(divide(one, two))))
-    return table(("row", "one thread, million/s", "two threads, million/s", "two / one"), rows)
+        # The pool's threads are not the benchmark's own: their processor time is not known.
+        processor = [figure(statistics.median(r.processor_times[n])) if n in r.processor_times and name.startswith("own_loop")
+                     else "" for n in names]
+        rows.append((f"`{name}`", *(figure(1e3 / x if x else None) for x in (one, two)), figure(divide(one, two)), *processor))
+    return table(("row", "one thread, million/s", "two threads, million/s", "two / one", "processor ns, one thread", "two"), rows)
 
 
 def memory_table(r):
@@ -367,7 +379,8 @@ def page(r, made):
 
     out += "\n## An await\n\n" + image("await", "Bars: nanoseconds per await") + time_table(r, "await", True)
     out += "\n## Beside asio::spawn\n\n" + image("spawn", "Bars: nanoseconds, asio::spawn and portals")
-    out += ("All on Boost.Asio. `asio::spawn` has no way to await an `awaitable` but to spawn it as a task.\n\n"
+    out += ("All on Boost.Asio. `asio::spawn` has no way to await an `awaitable` but to spawn it as a task "
+            "(with `as_tuple(yield)`: plain `yield` can't be used for that on Boost 1.81).\n\n"
             + time_table(r, "spawn", True))
     out += "\n## Beside other libraries\n\n" + image("peers", "Bars: nanoseconds per wait, by library")
     out += ("Real time of one wait that suspends: to the scheduler and back (`post`, `yield`), or for a value that another "
@@ -375,7 +388,7 @@ def page(r, made):
     out += "\n## Threads\n\n"
     out += ("Throughput with one thread and with two. In the first rows each thread has an event loop of its own, so that "
             "greenback's pool of stacks (and malloc) is all they share: near 2 means that portals on different threads do not "
-            "wait for each other. The `pool_` rows share one `thread_pool`, whose queue has a lock of Asio's; compare them "
+            "wait for each other (where two processors are free), and so does processor time that stays the same. The `pool_` rows share one `thread_pool`, whose queue has a lock of Asio's; compare them "
             "with the rows of plain coroutines.\n\n" + threads_table(r))
     out += "\n## Memory\n\nTasks that wait for a timer, three calls (or coroutines) deep; default sysctls.\n\n" + memory_table(r)
     out += "\n## Allocations\n\nCalls of `operator new` per operation, once warm.\n\n"

@@ -303,9 +303,28 @@ template <class Other> awaitable<unsigned> run_plainly(task& t, const node& n)
     co_return 0;
 }
 
+// The coroutine of a new task. Some versions of Asio await something after it, and let the exception of a task that is
+// cancelled by then leave the event loop.
+template <class Other> awaitable<unsigned> whole_task(task& t, const node& n, bool yields)
+{
+    if (yields)
+        co_await test::yield_now();
+    std::exception_ptr error;
+    unsigned result = 0;
+    try {
+        result = co_await Other::run(t, n);
+    } catch (...) {
+        error = std::current_exception();
+    }
+    co_await asio::this_coro::throw_if_cancelled(false);
+    if (error)
+        std::rethrow_exception(error);
+    co_return result;
+}
+
 struct model {
     static awaitable<unsigned> run(task& t, const node& n) { return run_plainly<model>(t, n); }
-    static awaitable<unsigned> start(task&, task& child, const node& n) { return run(child, n); }
+    static awaitable<unsigned> start(task&, task& child, const node& n) { return whole_task<model>(child, n, false); }
 };
 
 // ---- the other: coroutines and synchronous functions, at random ------------------------------------------------------
@@ -315,22 +334,14 @@ unsigned run_sync(task& t, const node& n);
 struct mixed {
     static awaitable<unsigned> run(task& t, const node& n);
 
-    // The coroutine of a new task.
     static awaitable<unsigned> start(task& parent, task& child, const node& n)
     {
         child.trees = parent.trees != 0;
         const bool bestowed = n.choose(4, 20);
         child.task_wide = child.trees || bestowed;
         child.alone = n.choose(2, 22);
-        return bestowed ? greenback::bestow_portal(start_here(child, n)) : start_here(child, n);
-    }
-
-private:
-    static awaitable<unsigned> start_here(task& child, const node& n)
-    {
-        if (child.alone)
-            co_await test::yield_now();
-        co_return co_await run(child, n);
+        auto whole = whole_task<mixed>(child, n, child.alone);
+        return bestowed ? greenback::bestow_portal(std::move(whole)) : std::move(whole);
     }
 };
 

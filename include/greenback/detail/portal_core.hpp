@@ -25,11 +25,11 @@
 #pragma once
 
 #include <greenback/detail/asio_portal.hpp>
+#include <greenback/detail/frame_exchange.hpp>
+#include <greenback/detail/initiation_gate.hpp>
+#include <greenback/detail/stand_in_task.hpp>
 
-#include <atomic>
 #include <coroutine>
-#include <exception>
-#include <memory>
 #include <new>
 #include <optional>
 #include <utility>
@@ -44,9 +44,6 @@
 
 namespace greenback::detail {
 inline namespace GREENBACK_BACKEND_NAMESPACE {
-
-/// An entry frame to hold the frames of a task that is being destroyed; it never runs anything.
-template <class Executor> entry_awaitable<Executor> empty_task() { co_return; }
 
 template <class Executor> class portal_core final : public asio_portal {
 public:
@@ -68,7 +65,7 @@ public:
         portal_base* const p = here.current;
         if (!p) [[likely]]
             return nullptr;
-        if ( !same_type(p->executor_type(), typeid(Executor)) || p->backend() != GREENBACK_BACKEND)
+        if (!same_type(p->executor_type(), typeid(Executor)) || p->backend() != GREENBACK_BACKEND)
             return nullptr;
         auto* const core = static_cast<portal_core*>(p);
         return core->entry_ == frames::attached_thread(f)->entry_point() ? core : nullptr;
@@ -77,7 +74,7 @@ public:
     /// Prepare the fiber `f` to run `job(argument)` for the task that runs frame `at`, trampoline `t` leading to it.
     void start(fiber& f, void (*job)(void*), void* argument, frame& at, std::coroutine_handle<> t) noexcept {
         fiber_ = &f;
-        trampoline_ = t;
+        all_.trampoline = t;
         entry_ = frames::attached_thread(at)->entry_point();
         state_ = &private_access::state(*entry_);
         parent_slot_ = &private_access::parent_slot(*entry_);
@@ -92,13 +89,11 @@ public:
     /// From the trampoline's await_suspend: go on with the fiber. @returns whether the trampoline stays suspended.
     GREENBACK_IN_AWAIT_SUSPEND bool run_from_trampoline() noexcept {
         if constexpr (initiates_while_suspending) {
-            if (gate_.load(std::memory_order_acquire) == gate::in) [[unlikely]] {
-                if (!pass_gate())
-                    return true;
-            }
-            gate_.store(gate::in, std::memory_order_relaxed);
+            if (gate_.is_in() && !goes_on_here()) [[unlikely]]
+                return true;
+            gate_.set_in();
         }
-        std::coroutine_handle<> const trampoline = trampoline_;
+        std::coroutine_handle<> const trampoline = all_.trampoline;
         unsigned const run = ++runs_;
         if (!run_fiber(frames::attached_thread(*top()), this_thread()))
             return true;
@@ -111,8 +106,8 @@ public:
     /// The same for the first time: nobody else can resume the trampoline yet.
     GREENBACK_IN_AWAIT_SUSPEND bool run_first(thread_state& here) noexcept {
         if constexpr (initiates_while_suspending)
-            gate_.store(gate::in, std::memory_order_relaxed);
-        std::coroutine_handle<> const trampoline = trampoline_;
+            gate_.set_in();
+        std::coroutine_handle<> const trampoline = all_.trampoline;
         if (!run_fiber(frames::attached_thread(*top()), here)) [[unlikely]]
             return true;
         if (runs_ == 0) [[likely]]
@@ -127,20 +122,9 @@ public:
         GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const noexcept {
             return core->run_from_trampoline();
         }
-        void await_resume() const noexcept {}
+        bool await_resume() const noexcept { return core->done(); }
     };
-    struct first_awaiter {
-        portal_core* core;
-        thread_state& here;
-        bool await_ready() const noexcept { return false; }
-        GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const noexcept {
-            return core->run_first(here);
-        }
-        void await_resume() const noexcept {}
-    };
-    /// What the trampoline awaits first, without having been suspended since it asked for `here`.
-    first_awaiter run(thread_state& here) noexcept { return {this, here}; }
-    /// What it awaits after that, again and again, until `done`.
+    /// What the trampoline awaits, again and again, until the answer is that it is done.
     trampoline_awaiter run() noexcept { return {this}; }
 
     void resume_parked() override {
@@ -153,7 +137,7 @@ public:
         thread task(std::move(parked()));
         top()->attach_thread(&task);
         if (ends_by_itself_)
-            trampoline_.resume();
+            all_.trampoline.resume();
         threads::run(task);
     }
 
@@ -172,7 +156,7 @@ public:
         abandoned_ = true;
         key_ = nullptr;
         owner_ = &parked(); // owns nothing
-        std::optional<stand_in_task> stand_in;
+        std::optional<stand_in_task<Executor>> stand_in;
         stand_in_ = &stand_in;
         thread_state* last = nullptr;
         while (!done_)
@@ -181,17 +165,14 @@ public:
     }
 
     /// The outermost frame whose handle leads to the trampoline: the one by which the task's destruction got here.
-    frame* destroyed_first() const noexcept { return outermost_; }
-    void destroyed_first(frame* f) noexcept { outermost_ = f; }
+    frame* destroyed_first() const noexcept { return all_.outermost; }
     void ends_by_itself() noexcept { ends_by_itself_ = true; }
-    void own_frame(frame& f) noexcept { outermost_ = own_frame_ = &f; }
+    void own_frame(frame& f) noexcept { all_.outermost = own_frame_ = &f; }
     /// Where the fiber goes at the end, if not to a thread's cache.
     void on_end(void (*release)(fiber&, void*) noexcept, void* argument) noexcept {
         release_ = release;
         release_argument_ = argument;
     }
-    frame& base_of(frame& f) noexcept { return *frames::caller(f); }
-
     Executor& task_executor() noexcept { return private_access::executor(*entry_); }
     asio::any_io_executor executor() const override { return private_access::executor(*entry_); }
 
@@ -246,7 +227,7 @@ public:
         if (owner != &parked())
             new (&parked_) thread(std::move(*owner));
         if (body != own_frame_) {
-            parked_body_.emplace(*this, *body);
+            parked_body_.emplace(*body, all_);
             needs_unpark_ = true;
         }
     }
@@ -277,13 +258,11 @@ private:
 
     /// The body's handle leads to the trampoline as long as it waits for what it pushed.
     template <class T> [[gnu::always_inline]] void pump_above(asio::awaitable<T, Executor>& x, frame& body) {
-        std::coroutine_handle<> const own = std::exchange(frames::coroutine(body), trampoline_);
-        frame* const outermost = outermost_;
-        if (!outermost) [[unlikely]]
-            outermost_ = &body;
-        bool const ok = pump<false>(&body);
-        outermost_ = outermost;
-        frames::coroutine(body) = own;
+        bool ok;
+        {
+            body_scope<Executor> const waiting(body, all_);
+            ok = pump<false>(&body);
+        }
         if (!ok) [[unlikely]]
             leave_abandoned(body, x);
     }
@@ -299,51 +278,6 @@ private:
         } const restored_here{std::exchange(*here.exceptions, exception_state())};
         pump_above(x, body);
     }
-
-    /// Coroutines that unwinding passes through on the fiber belong to a task that is half gone. They are attached to
-    /// this one, already cancelled, so that a co_await in them throws; should it get through all the same, nothing it
-    /// awaits is ever started.
-    class stand_in_task {
-    public:
-        explicit stand_in_task(Executor const& executor)
-            : thread_(empty_task<Executor>(), executor, signal_.slot(), cancelled()) {}
-        /// Destroyed at once; the destructor of Asio's thread would post it.
-        ~stand_in_task() { entry_awaitable<Executor> here(std::move(threads::bottom(thread_))); }
-        void attach(frame& body) {
-            private_access::top_of_stack(*thread_.entry_point()) = &body;
-            body.attach_thread(&thread_);
-        }
-
-    private:
-        asio::cancellation_state cancelled() {
-            asio::cancellation_state state(signal_.slot());
-            signal_.emit(asio::cancellation_type::terminal);
-            return state;
-        }
-        asio::cancellation_signal signal_;
-        thread thread_;
-    };
-
-    /// Marks `f` as a body for as long as await_ lasts: its handle leads to the trampoline.
-    class body_scope {
-    public:
-        body_scope(portal_core& core, frame& f) noexcept
-            : frame_(f), core_(core), coroutine_(std::exchange(frames::coroutine(f), core.trampoline_)),
-              outermost_(core.outermost_) {
-            if (!outermost_)
-                core.outermost_ = &f;
-        }
-        ~body_scope() {
-            frames::coroutine(frame_) = coroutine_;
-            core_.outermost_ = outermost_;
-        }
-
-    private:
-        frame& frame_;
-        portal_core& core_;
-        std::coroutine_handle<> coroutine_;
-        frame* outermost_;
-    };
 
     frame* top() const noexcept { return private_access::top_of_stack(*entry_); }
     thread& parked() noexcept { return *std::launder(reinterpret_cast<thread*>(&parked_)); }
@@ -366,9 +300,9 @@ private:
                 take_back(*origin, threads::bottom(parked()));
             } else {
                 if constexpr (initiates_while_suspending) {
-                    if (!leave_gate())
+                    if (!gate_.set_out())
                         return false;
-                    take_back(*origin, handed_over_);
+                    take_back(*origin, left_);
                 }
             }
         }
@@ -387,47 +321,6 @@ private:
             return_fiber(here, *std::exchange(fiber_, nullptr));
     }
 
-    /// The handles of the top frame and its caller, while they lead to the trampoline. In a task-wide pump no body lies
-    /// further out, so one of these two is the outermost frame that does.
-    struct exchange {
-        frame* top;
-        frame* caller; // null: it is the base, which is not ours to change
-        frame* base;
-        void* top_coroutine; // addresses, as a handle would be set to null first
-        void* caller_coroutine;
-
-        /// @returns the top frame's own handle
-        template <bool TaskWide>
-        [[gnu::always_inline]] std::coroutine_handle<> make(portal_core& core, frame& f, frame& below) noexcept {
-            top = &f;
-            base = &below;
-            caller = nullptr;
-            std::coroutine_handle<> const own = std::exchange(frames::coroutine(f), core.trampoline_);
-            top_coroutine = own.address();
-            frame* const c = frames::caller(f);
-            if (c != &below) {
-                caller = c;
-                caller_coroutine = std::exchange(frames::coroutine(*c), core.trampoline_).address();
-            }
-            if constexpr (TaskWide)
-                core.outermost_ = caller ? caller : top;
-            return own;
-        }
-        template <bool TaskWide> [[gnu::always_inline]] void put_back(portal_core& core) noexcept {
-            if constexpr (TaskWide)
-                core.outermost_ = nullptr;
-            if (caller)
-                frames::coroutine(*caller) = std::coroutine_handle<>::from_address(caller_coroutine);
-            frames::coroutine(*top) = std::coroutine_handle<>::from_address(top_coroutine);
-        }
-        /// Nothing is exchanged any more: putting back does nothing.
-        void clear() noexcept {
-            top = base;
-            caller = nullptr;
-            top_coroutine = frames::coroutine(*base).address();
-        }
-    };
-
 #if GREENBACK_ASIO_VERSION >= 102400
 
     /// Resume the frame on top. Where it suspends in an operation, go out and have the operation initiated out there.
@@ -438,12 +331,12 @@ private:
             return !abandoned_;
         if (abandoned_)
             return false; // nothing is started for a task that is being destroyed
-        exchange x;
-        x.template make<TaskWide>(*this, *top(), base);
+        frame_exchange<Executor> x;
+        x.template make<TaskWide>(all_, *top(), base);
         initiation i{context.after_suspend_fn_, context.after_suspend_arg_};
         errand_ = {&initiation::run, &i};
         switch_out(*fiber_);
-        x.template put_back<TaskWide>(*this);
+        x.template put_back<TaskWide>(all_);
         return !abandoned_;
     }
 
@@ -463,9 +356,9 @@ private:
     /// task at any moment after that: so the handles are exchanged before, and `gate_` keeps that thread out until the
     /// fiber is.
     template <bool TaskWide> [[gnu::always_inline]] bool step(frame& f, frame& base) {
-        exchange x;
-        exchange* const outer = std::exchange(exchange_, &x);
-        x.template make<TaskWide>(*this, f, base).resume();
+        frame_exchange<Executor> x;
+        frame_exchange<Executor>* const outer = std::exchange(exchange_, &x);
+        x.template make<TaskWide>(all_, f, base).resume();
         bool ok = true;
         if (!threads::owns(*owner_)) [[unlikely]] {
             if (!abandoned_)
@@ -473,88 +366,57 @@ private:
             ok = !abandoned_;
         }
         exchange_ = outer;
-        x.template put_back<TaskWide>(*this);
+        x.template put_back<TaskWide>(all_);
         return ok;
     }
 
 #endif
 
-    /// The trampoline was resumed while the fiber is still in. @returns false if it goes on by itself: the task has been
-    /// handed over to it
-    [[gnu::noinline]] bool pass_gate() noexcept {
+    /// The trampoline was resumed while the fiber is still in. @returns whether this thread goes on with it
+    [[gnu::noinline]] bool goes_on_here() noexcept {
         thread_state& here = this_thread();
         if (here.current == this && fiber_->holds(__builtin_frame_address(0)))
             return complete_inline(), false;
-        if (&here == entered_on_)
-            return !hand_over();
-        wait_until_out();
+        if (&here != entered_on_)
+            return gate_.wait_until_out(), true;
+        thread* const owner = top()->detach_thread();
+        left_ = std::move(threads::bottom(*owner));
+        if (gate_.leave_task())
+            return false;
+        take_back(*owner, left_);
         return true;
-    }
-
-    /// Another thread's fiber is on its way out. The task must go on here all the same: the operation's handler may have
-    /// been bound to this thread's executor, a strand say, and the other thread is not in it. An initiation has nothing
-    /// left to do but to return, so this takes as long as a switch; sleep, should that thread be preempted meanwhile.
-    void wait_until_out() noexcept {
-        gate in = gate::in;
-        if (gate_.compare_exchange_strong(in, gate::awaited, std::memory_order_acq_rel, std::memory_order_acquire))
-            gate_.wait(gate::awaited, std::memory_order_acquire);
-    }
-
-    /// This thread's fiber is in, further down the stack. Leave it the task; if it was out before it could see that, take
-    /// the task again. @returns whether the task is handed over
-    bool hand_over() noexcept {
-        frame* const f = top();
-        thread* const owner = f->detach_thread();
-        handed_over_ = std::move(threads::bottom(*owner));
-        if (gate_.exchange(gate::arrived, std::memory_order_acq_rel) == gate::in)
-            return true;
-        gate_.store(gate::in, std::memory_order_relaxed);
-        take_back(*owner, handed_over_);
-        return false;
     }
 
     /// On the fiber itself: an operation has completed inside its own initiation (`dispatch`). Run the task on from here,
     /// where its handler runs (inside the strand, if it is one), as Asio would; then hand it to the step further out.
     void complete_inline() noexcept {
-        if (outermost_ == exchange_->top || outermost_ == exchange_->caller)
+        if (all_.outermost == exchange_->top || all_.outermost == exchange_->caller)
             complete_inline_above<true>(*exchange_);
         else
             complete_inline_above<false>(*exchange_);
     }
 
     /// @param x of the step that runs below this on the fiber; it will go out, or go on, from there
-    template <bool TaskWide> void complete_inline_above(exchange& x) noexcept {
+    template <bool TaskWide> void complete_inline_above(frame_exchange<Executor>& x) noexcept {
         frame& base = *x.base;
         thread* const outer = owner_;
         thread* const here = frames::attached_thread(*top());
         owner_ = here;
-        x.template put_back<TaskWide>(*this);
+        x.template put_back<TaskWide>(all_);
         for (frame* f = top(); f != &base; f = top()) {
-            x.template make<TaskWide>(*this, *f, base).resume();
+            x.template make<TaskWide>(all_, *f, base).resume();
             if (!threads::owns(*owner_)) {
                 if (owner_ == here)
                     owner_ = outer;
                 return;
             }
-            x.template put_back<TaskWide>(*this);
+            x.template put_back<TaskWide>(all_);
         }
         x.clear();
         if (owner_ != here)
             return; // the fiber was out meanwhile: somebody else owns the task now
         owner_ = outer;
         take_back(*outer, threads::bottom(*here));
-    }
-
-    /// The resumer: the fiber is out. @returns whether the task was handed over meanwhile, to be gone on with
-    [[gnu::always_inline]] bool leave_gate() noexcept {
-        gate const was = gate_.exchange(gate::out, std::memory_order_acq_rel);
-        if (was != gate::arrived) [[likely]] {
-            if (was == gate::awaited) [[unlikely]]
-                gate_.notify_one(); // by address: the thread that waits may have ended the portal already
-            return false;
-        }
-        gate_.store(gate::in, std::memory_order_relaxed);
-        return true;
     }
 
     /// The task is being destroyed: destroy what was awaited, and go on unwinding in `body`.
@@ -574,25 +436,17 @@ private:
         (*stand_in_)->attach(body);
     }
 
-    enum class gate : unsigned char {
-        out,     ///< the fiber is out, the task suspended. Written by the fiber's resumer, once it is.
-        in,      ///< the fiber is in, or on its way out. Written by whoever goes in.
-        awaited, ///< it is still in, and another thread, which has the task, waits for it to come out. Written by that.
-        arrived, ///< it is still in, but the task was resumed further up the same stack and waits in `handed_over_`.
-    };
-
     entry* entry_ = nullptr;             ///< the task. Set by `start`.
-    std::coroutine_handle<> trampoline_; ///< set by `start`
-    frame* outermost_ = nullptr;         ///< the outermost frame whose handle is exchanged; null: none
-    std::optional<stand_in_task>* stand_in_; ///< during `abandon`; made when it is needed
+    exchanged_frames<Executor> all_;     ///< the frames whose handles lead to the trampoline, which `start` sets
+    std::optional<stand_in_task<Executor>>* stand_in_; ///< during `abandon`; made when it is needed
     frame* own_frame_ = nullptr;         ///< the portal's own frame, where its function is the body; null: task-wide
-    std::optional<body_scope> parked_body_; ///< the coroutine whose synchronous code waits in an operation of our own
+    std::optional<body_scope<Executor>> parked_body_; ///< the coroutine whose synchronous code waits in an operation of our own
     unsigned runs_ = 0;                  ///< how often the trampoline was resumed
     bool ends_by_itself_ = false;        ///< the trampoline is a coroutine of its own, which destroys itself
-    std::atomic<gate> gate_{gate::out};  ///< Asio before 1.24 only
-    entry_awaitable<Executor> handed_over_;
+    initiation_gate gate_;               ///< Asio before 1.24 only, as the next three
+    entry_awaitable<Executor> left_;     ///< the task, see `initiation_gate::leave_task`
     thread* owner_;            ///< who owned the task when the fiber was last entered. Written by whoever does.
-    exchange* exchange_;       ///< Asio before 1.24 only: of the innermost `step`
+    frame_exchange<Executor>* exchange_;       ///< of the innermost `step`
     void (*release_)(fiber&, void*) noexcept = nullptr; ///< where the fiber goes at the end; null: this thread's cache
     void* release_argument_;
     alignas(thread) unsigned char parked_[sizeof(thread)]{}; ///< the task, while an operation of our own owns it

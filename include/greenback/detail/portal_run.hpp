@@ -229,17 +229,7 @@ public:
 
     /// `co_await further_run()`: the task was resumed, and with it this coroutine: go on.
     struct further_run {};
-    auto await_transform(further_run) noexcept {
-        struct awaiter {
-            portal_core<Executor>& core;
-            bool await_ready() const noexcept { return false; }
-            GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const noexcept {
-                return core.run_from_trampoline();
-            }
-            bool await_resume() const noexcept { return core.done(); }
-        };
-        return awaiter{core_};
-    }
+    auto await_transform(further_run) noexcept { return core_.run(); }
 
 private:
     /// @returns whether there was a portal in force, on whose fiber this coroutine runs: then all is done

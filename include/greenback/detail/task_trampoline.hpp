@@ -67,9 +67,8 @@ private:
         job work{self.core_, base};
         self.core_.start(*f, &job::run, &work, first, handle::from_promise(self));
         self.core_.ends_by_itself();
-        co_await self.core_.run(here);
-        while (!self.core_.done())
-            co_await self.core_.run();
+        while (!co_await self.core_.run()) {
+        }
     }
 
     struct job {

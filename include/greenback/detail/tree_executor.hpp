@@ -120,8 +120,10 @@ template <class Executor> class tree_scope {
 public:
     /// @pre on the fiber of this task's portal
     tree_scope() : executor_(static_cast<portal_core<Executor>*>(this_thread().current)->task_executor()), outer_(executor_) {
-        if (auto const* const e = executor_.template target<asio::io_context::executor_type>())
-            executor_ = Executor(tree_executor<asio::io_context::executor_type>(*e)); // small enough not to be allocated
+        using direct = asio::io_context::executor_type;
+        // Asio 1.22.1's target() doesn't compare the type: it would take a strand, or a pool, for a bare io_context.
+        if (same_type(executor_.target_type(), typeid(direct)))
+            executor_ = Executor(tree_executor<direct>(*outer_.template target<direct>())); // small: not allocated
         else
             executor_ = Executor(tree_executor<Executor>(outer_));
     }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Frames whose coroutine handle leads to a portal's trampoline for a while. Put back strictly last in, first out.
+#pragma once
+
+#include <greenback/detail/asio_access.hpp>
+
+#include <coroutine>
+#include <utility>
+
+namespace greenback::detail {
+inline namespace GREENBACK_BACKEND_NAMESPACE {
+
+/// What a portal knows of the frames it has exchanged the handles of.
+template <class Executor> struct exchanged_frames {
+    std::coroutine_handle<> trampoline;          ///< where their handles lead
+    frame_base<Executor>* outermost = nullptr;   ///< the one furthest out, by which the task's destruction gets here; or null
+};
+
+/// Marks `f` as a body for as long as await_ lasts: its handle leads to the trampoline.
+template <class Executor> class body_scope {
+    using frame = frame_base<Executor>;
+    using frames = frame_access<Executor>;
+
+public:
+    body_scope(frame& f, exchanged_frames<Executor>& all) noexcept
+        : frame_(f), all_(all), coroutine_(std::exchange(frames::coroutine(f), all.trampoline)), outermost_(all.outermost) {
+        if (!outermost_)
+            all.outermost = &f;
+    }
+    body_scope(body_scope const&) = delete;
+    ~body_scope() {
+        frames::coroutine(frame_) = coroutine_;
+        all_.outermost = outermost_;
+    }
+
+private:
+    frame& frame_;
+    exchanged_frames<Executor>& all_;
+    std::coroutine_handle<> coroutine_;
+    frame* outermost_;
+};
+
+/// The handles of the top frame and its caller, while they lead to the trampoline. In a task-wide pump no body lies
+/// further out, so one of these two is the outermost frame that does.
+template <class Executor> struct frame_exchange {
+    using frame = frame_base<Executor>;
+    using frames = frame_access<Executor>;
+
+    frame* top;
+    frame* caller; // null: it is the base, which is not ours to change
+    frame* base;
+    void* top_coroutine; // addresses, as a handle would be set to null first
+    void* caller_coroutine;
+
+    /// @returns the top frame's own handle
+    template <bool TaskWide>
+    [[gnu::always_inline]] std::coroutine_handle<> make(exchanged_frames<Executor>& all, frame& f, frame& below) noexcept {
+        top = &f;
+        base = &below;
+        caller = nullptr;
+        std::coroutine_handle<> const own = std::exchange(frames::coroutine(f), all.trampoline);
+        top_coroutine = own.address();
+        frame* const c = frames::caller(f);
+        if (c != &below) {
+            caller = c;
+            caller_coroutine = std::exchange(frames::coroutine(*c), all.trampoline).address();
+        }
+        if constexpr (TaskWide)
+            all.outermost = caller ? caller : top;
+        return own;
+    }
+    template <bool TaskWide> [[gnu::always_inline]] void put_back(exchanged_frames<Executor>& all) noexcept {
+        if constexpr (TaskWide)
+            all.outermost = nullptr;
+        if (caller)
+            frames::coroutine(*caller) = std::coroutine_handle<>::from_address(caller_coroutine);
+        frames::coroutine(*top) = std::coroutine_handle<>::from_address(top_coroutine);
+    }
+    /// Nothing is exchanged any more: putting back does nothing.
+    void clear() noexcept {
+        top = base;
+        caller = nullptr;
+        top_coroutine = frames::coroutine(*base).address();
+    }
+};
+
+} // namespace GREENBACK_BACKEND_NAMESPACE
+} // namespace greenback::detail
