@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+// with_portal_run_tree: a portal for a task, the tasks it spawns, and theirs.
+
+#include "support/asio.hpp"
+#include "support/catch.hpp"
+
+#include <greenback/diagnostics.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+using namespace asio::experimental::awaitable_operators;
+using greenback::await_;
+using greenback::has_portal;
+using greenback::use_portal;
+
+namespace {
+
+template <class T = void> using task = asio::awaitable<T>;
+
+/// Plain synchronous code that waits twice, once by each way.
+int waits_twice(int value) {
+    await_(test::yield_now());
+    asio::post(await_(asio::this_coro::executor), use_portal);
+    return value + 1;
+}
+
+/// A task that never asks for a portal; notes whether it has one at its start and after it has really suspended.
+struct child {
+    std::vector<bool>& had_portal;
+
+    task<int> run(int generations) const {
+        had_portal.push_back(has_portal());
+        int value = waits_twice(generations);
+        co_await test::yield_now();
+        had_portal.push_back(has_portal());
+        if (generations > 0)
+            value += co_await asio::co_spawn(co_await asio::this_coro::executor, run(generations - 1), asio::use_awaitable);
+        had_portal.push_back(has_portal());
+        co_return value + waits_twice(0);
+    }
+};
+
+bool all(std::vector<bool> const& answers, std::size_t count) {
+    CHECK(answers.size() == count);
+    return std::find(answers.begin(), answers.end(), false) == answers.end();
+}
+
+struct counted {
+    int& alive;
+    explicit counted(int& n) : alive(n) { ++alive; }
+    counted(counted const&) = delete;
+    ~counted() { --alive; }
+};
+
+} // namespace
+
+TEST_CASE("in a tree, the task itself has a portal for the duration of the function", "[tree]") {
+    bool before = true, inside = false, after = true, resumed = true;
+    const int result = test::run_task([&]() -> task<int> {
+        before = has_portal();
+        const int r = co_await greenback::with_portal_run_tree(
+            [&](int i) -> task<int> {
+                inside = has_portal();
+                co_return waits_twice(i);
+            },
+            41);
+        after = has_portal();
+        co_await test::yield_now();
+        resumed = has_portal();
+        co_return r;
+    }());
+    CHECK(result == 42);
+    CHECK_FALSE(before);
+    CHECK(inside);
+    CHECK_FALSE(after);
+    CHECK_FALSE(resumed);
+    CHECK(greenback::stats().live == 0);
+}
+
+TEST_CASE("in a tree, spawned tasks and theirs have portals that they never asked for", "[tree]") {
+    std::vector<bool> had_portal;
+    const int result = test::run_task(greenback::with_portal_run_tree([&]() -> task<int> {
+        co_return co_await asio::co_spawn(co_await asio::this_coro::executor, child{had_portal}.run(3), asio::use_awaitable);
+    }));
+    CHECK(result == (3 + 1) + (2 + 1) + (1 + 1) + (0 + 1) + 4);
+    CHECK(all(had_portal, 12));
+    CHECK(greenback::stats().live == 0);
+}
+
+TEST_CASE("in a tree, a child that outlives the function keeps its portal", "[tree]") {
+    std::vector<bool> had_portal;
+    int result = 0;
+    test::run_task([&]() -> task<> {
+        co_await greenback::with_portal_run_tree([&]() -> task<> {
+            asio::co_spawn(co_await asio::this_coro::executor, child{had_portal}.run(1),
+                           [&](std::exception_ptr, int r) { result = r; });
+        });
+        CHECK_FALSE(has_portal());
+    }());
+    CHECK(result == (1 + 1) + (0 + 1) + 2);
+    CHECK(all(had_portal, 6));
+}
+
+TEST_CASE("in a tree, the operands of || and && have portals", "[tree]") {
+    std::vector<bool> had_portal;
+    test::run_task(greenback::with_portal_run_tree([&]() -> task<> {
+        auto [a, b] = co_await (child{had_portal}.run(0) && child{had_portal}.run(0));
+        CHECK(a == 2);
+        CHECK(b == 2);
+        auto first = co_await (child{had_portal}.run(0) || test::forever());
+        CHECK(first.index() == 0);
+        auto parallel = await_(child{had_portal}.run(0) || test::forever());
+        CHECK(parallel.index() == 0);
+    }));
+    CHECK(all(had_portal, 12));
+}
+
+TEST_CASE("in a tree, cancellation reaches a child that never asked for a portal", "[tree]") {
+    std::string seen = "nothing";
+    test::run_task(greenback::with_portal_run_tree([&]() -> task<> {
+        co_await ([](std::string& s) -> task<> {
+            co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+            try {
+                await_(test::forever());
+            } catch (greenback::system_error const& e) {
+                s = e.code() == asio::error::operation_aborted ? "operation_aborted" : e.what();
+            }
+        }(seen) || test::sleep_ms());
+    }));
+    CHECK(seen == "operation_aborted");
+}
+
+TEST_CASE("in a tree, completion handlers have no portal", "[tree]") {
+    bool in_posted = true, in_completion = true;
+    test::run_task(greenback::with_portal_run_tree([&]() -> task<> {
+        auto executor = co_await asio::this_coro::executor;
+        asio::post(executor, [&] { in_posted = has_portal(); });
+        asio::co_spawn(executor, test::yield_now(), [&](std::exception_ptr) { in_completion = has_portal(); });
+        co_await test::sleep_ms();
+    }));
+    CHECK_FALSE(in_posted);
+    CHECK_FALSE(in_completion);
+}
+
+TEST_CASE("a tree gives the task another executor, which forwards to its own, and gives that back", "[tree]") {
+    asio::io_context context;
+    test::run_task(context, context.get_executor(), [&]() -> task<> {
+        const auto own = co_await asio::this_coro::executor;
+        co_await greenback::with_portal_run_tree([&]() -> task<> {
+            const auto tree = co_await asio::this_coro::executor;
+            CHECK(tree != own);
+            CHECK(&asio::query(tree, asio::execution::context) == &context);
+            CHECK(tree == co_await asio::this_coro::executor);
+        });
+        CHECK(own == co_await asio::this_coro::executor);
+        try {
+            co_await greenback::with_portal_run_tree([]() -> task<> {
+                co_await test::yield_now();
+                throw std::runtime_error("thrown in the tree");
+            });
+        } catch (std::runtime_error const&) {
+        }
+        CHECK(own == co_await asio::this_coro::executor);
+    }());
+}
+
+TEST_CASE("a tree on a strand keeps to the strand", "[tree]") {
+    asio::thread_pool pool(4);
+    auto strand = asio::make_strand(pool);
+    bool kept = true;
+    auto leaf = [&]() -> task<> {
+        for (int i = 0; i < 50; ++i) {
+            waits_twice(i);
+            kept = kept && strand.running_in_this_thread();
+        }
+        co_return;
+    };
+    test::spawn(strand, greenback::with_portal_run_tree([&]() -> task<> {
+                    co_await (leaf() && leaf() && leaf());
+                    kept = kept && strand.running_in_this_thread();
+                }));
+    pool.join();
+    CHECK(kept);
+}
+
+TEST_CASE("trees nest, and every other kind of portal works in them", "[tree]") {
+    std::vector<bool> had_portal;
+    const int result = test::run_task(greenback::with_portal_run_tree([&]() -> task<int> {
+        co_await greenback::ensure_portal();
+        int r = co_await greenback::with_portal_run_tree(
+            [&]() -> task<int> {
+                auto first = co_await (child{had_portal}.run(1) || test::forever());
+                co_return first.index() == 0 ? 1 : 0;
+            });
+        r += co_await greenback::with_portal_run_sync(waits_twice, 1);
+        greenback::portal p;
+        r += co_await p.run(waits_twice, 2);
+        r += co_await greenback::bestow_portal(child{had_portal}.run(0));
+        co_return r;
+    }));
+    CHECK(result == 1 + 2 + 3 + 2);
+    CHECK(all(had_portal, 9));
+}
+
+TEST_CASE("a tree that is destroyed half way leaves nothing behind", "[tree]") {
+    const auto steps = GENERATE(0, 1, 2, 3, 5, 8, 13);
+    CAPTURE(steps);
+    int alive = 0;
+    {
+        asio::io_context context;
+        struct recursive {
+            int& alive;
+            task<> run(int depth) const {
+                counted here(alive);
+                waits_twice(depth);
+                if (depth > 0)
+                    co_await (run(depth - 1) && run(depth - 1));
+                await_(test::forever());
+            }
+        };
+        test::spawn(context, greenback::with_portal_run_tree([&]() -> task<> { co_await recursive{alive}.run(2); }));
+        for (int i = 0; i < steps; ++i)
+            context.run_one_for(std::chrono::milliseconds(1));
+    }
+    CHECK(alive == 0);
+    CHECK(greenback::stats().live == 0);
+}
