@@ -26,7 +26,8 @@ using greenback::use_portal;
 
 namespace {
 
-// ---- programs --------------------------------------------------------------------------------------------------------
+// ---- programs
+// --------------------------------------------------------------------------------------------------------
 
 enum class op {
     value,     // something to be seen
@@ -46,8 +47,8 @@ enum class op {
     spawn_two, // the same for two at once
 };
 
-// Awaiting a node checks for cancellation first, as any co_await does. Further checks before the node does anything else
-// find the same, so that it makes no difference how many calls and coroutines lead to it.
+// Awaiting a node checks for cancellation first, as any co_await does. Further checks before the node does anything
+// else find the same, so that it makes no difference how many calls and coroutines lead to it.
 struct node {
     op what;
     unsigned value; // means the same to both interpreters
@@ -59,13 +60,11 @@ struct node {
 
 class generator {
 public:
-    // Asio's parallel_group touches the waiting task after it has started the others: that takes a strand, or one thread.
+    // Asio's parallel_group touches the waiting task after it has started the others: that takes a strand or one
+    // thread.
     explicit generator(unsigned seed, bool with_spawn_two = true) : random_(seed), last_(with_spawn_two ? 0 : 1) {}
 
-    unsigned below(unsigned n) { return static_cast<unsigned>(random_() % n); }
-
-    std::vector<node> programs(unsigned count)
-    {
+    std::vector<node> programs(unsigned count) {
         std::vector<node> all;
         while (all.size() != count)
             all.push_back(program());
@@ -73,15 +72,18 @@ public:
     }
 
 private:
-    node program(int depth = 7)
-    {
+    unsigned below(unsigned n) { return static_cast<unsigned>(random_() % n); }
+
+    node program(int depth = 7) {
         constexpr op leaves[] = {op::value, op::ready,  op::yield, op::yield,     op::sleep, op::fail,
                                  op::fail,  op::cancel, op::reset, op::set_throw, op::state};
         constexpr op inner[] = {op::sequence, op::sequence, op::sequence, op::call,  op::call,     op::call,
                                 op::attempt,  op::attempt,  op::scope,    op::spawn, op::spawn_two};
         const bool leaf = depth == 0 || (depth < 6 && below(6) == 0);
-        node n{depth == 7 ? op::sequence : leaf ? leaves[below(std::size(leaves))] : inner[below(std::size(inner) - last_)],
-               below(1000), static_cast<unsigned>(random_()), {}};
+        op what = leaf ? leaves[below(std::size(leaves))] : inner[below(std::size(inner) - last_)];
+        if (depth == 7)
+            what = op::sequence;
+        node n{what, below(1000), static_cast<unsigned>(random_()), {}};
         const bool one = n.what == op::call || n.what == op::spawn;
         const unsigned count = leaf ? 0 : one ? 1 : n.what == op::sequence ? 2 + below(3) : 2;
         for (unsigned i = 0; i != count; ++i)
@@ -100,18 +102,17 @@ struct error_b : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-[[noreturn]] void fail(unsigned n)
-{
-    switch (n % 4) {
-    case 0: throw n;
-    case 1: throw error_a{n};
-    case 2: throw error_b(std::to_string(n));
-    default: throw test::system_error(test::error_code(static_cast<int>(n), asio::error::get_system_category()));
-    }
+[[noreturn]] void fail(unsigned n) {
+    if (n % 4 == 0)
+        throw n;
+    if (n % 4 == 1)
+        throw error_a{n};
+    if (n % 4 == 2)
+        throw error_b(std::to_string(n));
+    throw test::system_error(test::error_code(static_cast<int>(n), asio::error::get_system_category()));
 }
 
-std::string describe(const std::exception_ptr& e)
-{
+std::string describe(const std::exception_ptr& e) {
     try {
         std::rethrow_exception(e);
     } catch (unsigned n) {
@@ -129,11 +130,12 @@ std::string describe(const std::exception_ptr& e)
     }
 }
 
-// ---- tasks -----------------------------------------------------------------------------------------------------------
+// ---- tasks
+// -----------------------------------------------------------------------------------------------------------
 
 std::atomic<int> alive;
 std::atomic<const char*> violated; // what was expected, last
-bool tearing_down = false; // tasks are not going on but being destroyed; false wherever there are threads
+bool tearing_down = false;         // tasks are not going on but being destroyed; false wherever there are threads
 
 struct counted {
     counted() { ++alive; }
@@ -153,36 +155,31 @@ struct task {
 
     void note(std::string what) { log.push_back(std::move(what)); }
     void note(const char* what, unsigned n) { note(what + (" " + std::to_string(n))); }
-    void expect(bool ok, const char* what)
-    {
+    void expect(bool ok, const char* what) {
         if (!ok) {
             violated = what;
             note(std::string("not so: ") + what);
         }
     }
     bool portal() const { return task_wide || scoped != 0; }
-    void expect_portal()
-    {
+    void expect_portal() {
         if (tearing_down || (alone && !portal()))
             expect(!has_portal(), "no portal here");
         else if (portal())
             expect(has_portal(), "a portal here");
     }
-    void cancel()
-    {
+    void cancel() {
         if (signal)
             signal->emit(asio::cancellation_type::terminal);
     }
     // What it logs joins this log where the parent has seen its end.
-    task& child(asio::cancellation_signal* inherited, bool own)
-    {
+    task& child(asio::cancellation_signal* inherited, bool own) {
         task& c = children.emplace_back();
         if (!own)
             c.signal = inherited;
         return c;
     }
-    void take_log(task& c)
-    {
+    void take_log(task& c) {
         log.insert(log.end(), c.log.begin(), c.log.end());
         c.log.clear();
     }
@@ -195,8 +192,7 @@ struct join_log {
 };
 
 // What became of two tasks: the exception of the first that has one.
-template <class Results> unsigned join_two(task& t, const Results& results)
-{
+template <class Results> unsigned join_two(task& t, const Results& results) {
     const auto& [order, e1, value1, e2, value2] = results;
     for (const auto& e : {e1, e2})
         t.note(e ? describe(e) : "no exception");
@@ -206,34 +202,47 @@ template <class Results> unsigned join_two(task& t, const Results& results)
     return 7 * value1 + value2;
 }
 
-template <class Executor> auto two_tasks(const Executor& ex, awaitable<unsigned> a, awaitable<unsigned> b)
-{
+template <class Executor> auto two_tasks(const Executor& ex, awaitable<unsigned> a, awaitable<unsigned> b) {
     return asio::experimental::make_parallel_group(asio::co_spawn(ex, std::move(a), test::deferred),
                                                    asio::co_spawn(ex, std::move(b), test::deferred));
 }
 
-// ---- the model: nothing but co_await ---------------------------------------------------------------------------------
+// ---- the model: nothing but co_await
+// ---------------------------------------------------------------------------------
 
 // Except that the other interpreter uses it, too, where it has no portal or does not care. `Other` runs the children.
-template <class Other> awaitable<unsigned> run_plainly(task& t, const node& n)
-{
+template <class Other> awaitable<unsigned> run_plainly(task& t, const node& n) {
     const counted c;
     const auto ex = co_await asio::this_coro::executor;
     const auto child = [&n](unsigned i) -> const node& { return n.children[i]; };
     switch (n.what) {
-    case op::value: t.note("value", n.value); co_return n.value;
-    case op::ready: co_return co_await test::value_of(n.value, false);
-    case op::yield: co_await asio::post(ex, use_awaitable); co_return n.value;
-    case op::sleep: co_await test::sleep_ms(static_cast<int>(n.value % 2)); co_return n.value;
-    case op::fail: fail(n.value);
-    case op::cancel: t.cancel(); co_return n.value;
-    case op::set_throw: co_await asio::this_coro::throw_if_cancelled(n.value % 2 != 0); co_return n.value;
-    case op::reset: co_await asio::this_coro::reset_cancellation_state(); co_return n.value;
+    case op::value:
+        t.note("value", n.value);
+        break;
+    case op::ready:
+        co_return co_await test::value_of(n.value, false);
+    case op::yield:
+        co_await asio::post(ex, use_awaitable);
+        break;
+    case op::sleep:
+        co_await test::sleep_ms(static_cast<int>(n.value % 2));
+        break;
+    case op::fail:
+        fail(n.value);
+    case op::cancel:
+        t.cancel();
+        break;
+    case op::set_throw:
+        co_await asio::this_coro::throw_if_cancelled(n.value % 2 != 0);
+        break;
+    case op::reset:
+        co_await asio::this_coro::reset_cancellation_state();
+        break;
     case op::state: {
         const auto state = co_await asio::this_coro::cancellation_state;
         const bool throws = co_await asio::this_coro::throw_if_cancelled();
         t.note("cancelled", 10 * (state.cancelled() != asio::cancellation_type::none) + throws);
-        co_return n.value;
+        break;
     }
     case op::sequence: {
         unsigned sum = 0;
@@ -300,13 +309,12 @@ template <class Other> awaitable<unsigned> run_plainly(task& t, const node& n)
         co_return join_two(t, results);
     }
     }
-    co_return 0;
+    co_return n.value;
 }
 
 // The coroutine of a new task. Some versions of Asio await something after it, and let the exception of a task that is
 // cancelled by then leave the event loop.
-template <class Other> awaitable<unsigned> whole_task(task& t, const node& n, bool yields)
-{
+template <class Other> awaitable<unsigned> whole_task(task& t, const node& n, bool yields) {
     if (yields)
         co_await test::yield_now();
     std::exception_ptr error;
@@ -327,15 +335,15 @@ struct model {
     static awaitable<unsigned> start(task&, task& child, const node& n) { return whole_task<model>(child, n, false); }
 };
 
-// ---- the other: coroutines and synchronous functions, at random ------------------------------------------------------
+// ---- the other: coroutines and synchronous functions, at random
+// ------------------------------------------------------
 
 unsigned run_sync(task& t, const node& n);
 
 struct mixed {
     static awaitable<unsigned> run(task& t, const node& n);
 
-    static awaitable<unsigned> start(task& parent, task& child, const node& n)
-    {
+    static awaitable<unsigned> start(task& parent, task& child, const node& n) {
         child.trees = parent.trees != 0;
         const bool bestowed = n.choose(4, 20);
         child.task_wide = child.trees || bestowed;
@@ -349,45 +357,45 @@ struct mixed {
 struct portal_scope {
     task& t;
     bool tree;
-    explicit portal_scope(task& in, bool is_tree = false) : t(in), tree(is_tree)
-    {
+    explicit portal_scope(task& in, bool is_tree = false) : t(in), tree(is_tree) {
         ++t.scoped;
         t.trees += tree;
     }
-    ~portal_scope()
-    {
+    ~portal_scope() {
         --t.scoped;
         t.trees -= tree;
     }
 };
 
-unsigned scoped_sync(task& t, const node& n)
-{
+unsigned scoped_sync(task& t, const node& n) {
     const portal_scope s(t);
     return run_sync(t, n);
 }
-awaitable<unsigned> scoped_async(task& t, const node& n, bool tree)
-{
+awaitable<unsigned> scoped_async(task& t, const node& n, bool tree) {
     const portal_scope s(t, tree);
     t.expect_portal();
     co_return co_await mixed::run(t, n);
 }
 
 // Every way to have a coroutine run something.
-awaitable<unsigned> call_async(task& t, const node& n, unsigned how)
-{
+awaitable<unsigned> call_async(task& t, const node& n, unsigned how) {
     const counted c;
     switch (how % 8) {
-    case 0: co_return co_await mixed::run(t, n);
-    case 1: co_return co_await greenback::with_portal_run_sync(scoped_sync, std::ref(t), std::cref(n));
+    case 0:
+        co_return co_await mixed::run(t, n);
+    case 1:
+        co_return co_await greenback::with_portal_run_sync(scoped_sync, std::ref(t), std::cref(n));
     case 2: {
         greenback::portal p;
         co_await p.run([&n] { await_(test::yield_if(n.how % 2)); });
         co_return co_await p.run(scoped_sync, std::ref(t), std::cref(n));
     }
-    case 3: co_return co_await greenback::with_portal_run(scoped_async, std::ref(t), std::cref(n), false);
-    case 4: co_return co_await greenback::bestow_portal(scoped_async(t, n, false));
-    case 5: co_return co_await greenback::with_portal_run_tree(scoped_async, std::ref(t), std::cref(n), true);
+    case 3:
+        co_return co_await greenback::with_portal_run(scoped_async, std::ref(t), std::cref(n), false);
+    case 4:
+        co_return co_await greenback::bestow_portal(scoped_async(t, n, false));
+    case 5:
+        co_return co_await greenback::with_portal_run_tree(scoped_async, std::ref(t), std::cref(n), true);
     default:
         co_await greenback::ensure_portal();
         t.task_wide = t.task_wide || !t.portal();
@@ -399,8 +407,7 @@ awaitable<unsigned> call_async(task& t, const node& n, unsigned how)
 // A child of a node from synchronous code.
 unsigned run_child(task& t, const node& n) { return n.choose(2, 9) ? run_sync(t, n) : await_(mixed::run(t, n)); }
 
-unsigned handle(task& t, const node& n)
-{
+unsigned handle(task& t, const node& n) {
     const auto caught = std::current_exception();
     t.note("caught " + describe(caught));
     const unsigned result = run_child(t, n);
@@ -412,8 +419,7 @@ class awaiting_destructor {
 public:
     awaiting_destructor(task& t, const node& n) : task_(t), node_(n) {}
     awaiting_destructor(const awaiting_destructor&) = delete;
-    ~awaiting_destructor()
-    {
+    ~awaiting_destructor() {
         const int now = std::uncaught_exceptions();
         task_.note(now > before_ ? "leaves, unwinding" : "leaves");
         task_.expect_portal();
@@ -433,8 +439,7 @@ private:
     int before_ = std::uncaught_exceptions();
 };
 
-awaitable<unsigned> mixed::run(task& t, const node& n)
-{
+awaitable<unsigned> mixed::run(task& t, const node& n) {
     const counted c;
     t.expect_portal();
     if (t.portal() && n.choose(3, 0))
@@ -463,28 +468,32 @@ awaitable<unsigned> mixed::run(task& t, const node& n)
     co_return result;
 }
 
-void post_sync(const asio::any_io_executor& ex, unsigned how)
-{
+void post_sync(const asio::any_io_executor& ex, unsigned how) {
     switch (how % 4) {
-    case 0: return asio::post(ex, use_portal);
-    case 1: return await_(asio::post(ex, use_awaitable));
-    case 2: return await_(asio::post(ex, test::deferred));
-    default: return await_(test::yield_now());
+    case 0:
+        return asio::post(ex, use_portal);
+    case 1:
+        return await_(asio::post(ex, use_awaitable));
+    case 2:
+        return await_(asio::post(ex, test::deferred));
+    default:
+        return await_(test::yield_now());
     }
 }
 
 // Waits for an operation that has a value.
-template <class Start> auto wait_for(Start start, unsigned how)
-{
+template <class Start> auto wait_for(Start start, unsigned how) {
     switch (how % 3) {
-    case 0: return start(use_portal);
-    case 1: return await_(start(use_awaitable));
-    default: return await_(start(test::deferred));
+    case 0:
+        return start(use_portal);
+    case 1:
+        return await_(start(use_awaitable));
+    default:
+        return await_(start(test::deferred));
     }
 }
 
-unsigned run_sync(task& t, const node& n)
-{
+unsigned run_sync(task& t, const node& n) {
     const counted c;
     const auto again = std::make_unique<counted>(c); // what is lost on a stack that is not unwound, ASan sees
     t.expect_portal();
@@ -493,17 +502,23 @@ unsigned run_sync(task& t, const node& n)
     const auto child = [&n](unsigned i) -> const node& { return n.children[i]; };
     const unsigned how = n.how >> 4;
     switch (n.what) {
-    case op::yield: post_sync(ex, how); return n.value;
+    case op::yield:
+        post_sync(ex, how);
+        break;
     case op::sleep: {
         asio::steady_timer timer(ex, std::chrono::milliseconds(n.value % 2));
         if (how % 2)
             timer.async_wait(use_portal);
         else
             await_(timer.async_wait(test::deferred));
-        return n.value;
+        break;
     }
-    case op::set_throw: await_(asio::this_coro::throw_if_cancelled(n.value % 2 != 0)); return n.value;
-    case op::reset: await_(asio::this_coro::reset_cancellation_state()); return n.value;
+    case op::set_throw:
+        await_(asio::this_coro::throw_if_cancelled(n.value % 2 != 0));
+        break;
+    case op::reset:
+        await_(asio::this_coro::reset_cancellation_state());
+        break;
     case op::call: {
         const unsigned result = how % 3 ? await_(call_async(t, child(0), how / 3)) : run_sync(t, child(0));
         t.note("called", result);
@@ -547,17 +562,19 @@ unsigned run_sync(task& t, const node& n)
         const auto start = [&](auto token) { return both.async_wait(asio::experimental::wait_for_all(), token); };
         return join_two(t, wait_for(start, how));
     }
-    default: return await_(run_plainly<mixed>(t, n)); // what is the same everywhere
+    default: // the same everywhere
+        return await_(run_plainly<mixed>(t, n));
     }
+    return n.value;
 }
 
-// ---- running them ----------------------------------------------------------------------------------------------------
+// ---- running them
+// ----------------------------------------------------------------------------------------------------
 
 using tasks_of_programs = std::unique_ptr<std::list<task>>;
 
 // Starts every program as a task on an executor from `next_executor`; its log ends with what became of it.
-template <class How, class F> tasks_of_programs start_all(const std::vector<node>& programs, F next_executor)
-{
+template <class How, class F> tasks_of_programs start_all(const std::vector<node>& programs, F next_executor) {
     auto tasks = std::make_unique<std::list<task>>();
     task outside;
     for (const node& program : programs) {
@@ -570,8 +587,7 @@ template <class How, class F> tasks_of_programs start_all(const std::vector<node
     return tasks;
 }
 
-template <class How> tasks_of_programs run_on_one_thread(const std::vector<node>& programs)
-{
+template <class How> tasks_of_programs run_on_one_thread(const std::vector<node>& programs) {
     asio::io_context context(1);
     auto tasks = start_all<How>(programs, [&] { return context.get_executor(); });
     test::run_all(context);
@@ -580,8 +596,7 @@ template <class How> tasks_of_programs run_on_one_thread(const std::vector<node>
 
 // The tasks' cancellation signals may hold strands, which must be gone before `pool` is.
 template <class How>
-tasks_of_programs run_on_threads(asio::thread_pool& pool, const std::vector<node>& programs, bool strands)
-{
+tasks_of_programs run_on_threads(asio::thread_pool& pool, const std::vector<node>& programs, bool strands) {
     const asio::any_io_executor bare = pool.get_executor();
     auto tasks = start_all<How>(programs, [&] { return strands ? asio::make_strand(bare) : bare; });
     pool.join();
@@ -589,8 +604,7 @@ tasks_of_programs run_on_threads(asio::thread_pool& pool, const std::vector<node
 }
 
 // Where the logs differ, from a little before that.
-std::string difference(const std::vector<std::string>& expected, const std::vector<std::string>& actual)
-{
+std::string difference(const std::vector<std::string>& expected, const std::vector<std::string>& actual) {
     const auto [e, a] = std::mismatch(expected.begin(), expected.end(), actual.begin(), actual.end());
     if (e == expected.end() && a == actual.end())
         return "";
@@ -601,16 +615,14 @@ std::string difference(const std::vector<std::string>& expected, const std::vect
            ", but: " + (a == actual.end() ? "the end" : *a);
 }
 
-void check_nothing_left()
-{
+void check_nothing_left() {
     const char* const expected = violated.exchange(nullptr);
     CHECK(std::string(expected ? expected : "") == "");
     CHECK(alive.exchange(0) == 0);
     CHECK(greenback::stats().live == 0);
 }
 
-void check_same(const std::list<task>& expected, const std::list<task>& actual)
-{
+void check_same(const std::list<task>& expected, const std::list<task>& actual) {
     auto a = actual.begin();
     int number = 0;
     for (const task& e : expected) {
@@ -621,8 +633,7 @@ void check_same(const std::list<task>& expected, const std::list<task>& actual)
 }
 
 // The one in the environment alone, if there is one.
-std::vector<unsigned> seeds()
-{
+std::vector<unsigned> seeds() {
     if (const char* const s = std::getenv("GREENBACK_TEST_SEED"))
         return {static_cast<unsigned>(std::strtoul(s, nullptr, 10))};
     return {1, 2, 3, std::random_device()()};
@@ -632,8 +643,7 @@ constexpr unsigned number_of_tasks = test::sanitized ? 60 : 300;
 
 } // namespace
 
-TEST_CASE("random programs give what plain co_await gives, on one thread", "[random]")
-{
+TEST_CASE("random programs give what plain co_await gives, on one thread", "[random]") {
     for (const unsigned seed : seeds()) {
         CAPTURE(seed);
         const auto programs = generator(seed).programs(number_of_tasks);
@@ -643,8 +653,7 @@ TEST_CASE("random programs give what plain co_await gives, on one thread", "[ran
     }
 }
 
-TEST_CASE("random programs give what plain co_await gives, on four threads", "[random]")
-{
+TEST_CASE("random programs give what plain co_await gives, on four threads", "[random]") {
     for (const unsigned seed : seeds()) {
         for (const bool strands : {true, false}) {
             CAPTURE(seed, strands);
@@ -657,8 +666,7 @@ TEST_CASE("random programs give what plain co_await gives, on four threads", "[r
     }
 }
 
-TEST_CASE("random programs destroyed half way leave nothing behind", "[random]")
-{
+TEST_CASE("random programs destroyed half way leave nothing behind", "[random]") {
     for (const unsigned seed : seeds()) {
         std::mt19937 random(seed);
         for (int round = 0; round != 10; ++round) {
