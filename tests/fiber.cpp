@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+// The switch itself, below everything that knows of tasks.
+
+#include "support/asio.hpp"
+#include "support/catch.hpp"
+
+#include <greenback/detail/fiber.hpp>
+#include <greenback/detail/thread_state.hpp>
+
+#include <array>
+#include <cfenv>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace greenback::detail;
+
+namespace {
+
+/// A job that notes its steps, going out between them.
+struct steps {
+    fiber& on;
+    std::vector<std::string> log;
+
+    static void run(void* self) {
+        auto& s = *static_cast<steps*>(self);
+        s.log.push_back("first");
+        switch_out(s.on);
+        s.log.push_back("second");
+        switch_out(s.on);
+        s.log.push_back("third");
+    }
+};
+
+fiber& started(steps& s) {
+    s.on.job = &steps::run;
+    s.on.argument = &s;
+    return s.on;
+}
+
+/// Runs `f` in a child process. @returns its status, and what it wrote to stderr
+template <class F> std::pair<int, std::string> in_child(F f) {
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        ::dup2(ends[1], STDERR_FILENO);
+        ::close(ends[0]);
+        f();
+        ::_exit(0);
+    }
+    ::close(ends[1]);
+    std::string text;
+    std::array<char, 4096> buffer;
+    for (ssize_t n; (n = ::read(ends[0], buffer.data(), buffer.size())) > 0;)
+        text.append(buffer.data(), static_cast<std::size_t>(n));
+    ::close(ends[0]);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return {status, text};
+}
+
+[[gnu::noinline]] void write_at(volatile char* where, int index) { where[index] = 1; }
+
+} // namespace
+
+TEST_CASE("a fiber runs its job piece by piece", "[fiber]") {
+    thread_state& here = this_thread();
+    steps s{borrow_fiber(here), {}};
+    fiber& f = started(s);
+    switch_in(f);
+    CHECK(s.log == std::vector<std::string>{"first"});
+    switch_in(f);
+    CHECK(s.log == std::vector<std::string>{"first", "second"});
+    switch_in(f);
+    CHECK(s.log == std::vector<std::string>{"first", "second", "third"});
+    return_fiber(here, f);
+}
+
+TEST_CASE("a fiber that has ended its job is the next one to be borrowed, and runs another", "[fiber]") {
+    thread_state& here = this_thread();
+    steps first{borrow_fiber(here), {}};
+    for (int i = 0; i < 3; ++i)
+        switch_in(started(first));
+    return_fiber(here, first.on);
+    fiber& again = borrow_fiber(here);
+    CHECK(&again == &first.on);
+    steps second{again, {}};
+    for (int i = 0; i < 3; ++i)
+        switch_in(started(second));
+    CHECK(second.log.size() == 3);
+    return_fiber(here, again);
+}
+
+TEST_CASE("a fiber knows its own stack", "[fiber]") {
+    thread_state& here = this_thread();
+    fiber& f = borrow_fiber(here);
+    int on_this_stack = 0;
+    CHECK_FALSE(f.holds(&on_this_stack));
+    struct job {
+        fiber& on;
+        bool held = false;
+        static void run(void* self) {
+            int local = 0;
+            auto& j = *static_cast<job*>(self);
+            j.held = j.on.holds(&local);
+        }
+    } j{f};
+    f.job = &job::run;
+    f.argument = &j;
+    switch_in(f);
+    CHECK(j.held);
+    return_fiber(here, f);
+}
+
+TEST_CASE("registers and the rounding mode survive a switch on both sides", "[fiber]") {
+    thread_state& here = this_thread();
+    struct job {
+        fiber& on;
+        double inside = 0;
+        static void run(void* self) {
+            auto& j = *static_cast<job*>(self);
+            volatile double a = 1, b = 3;
+            double kept = a / b; // in a register across the switch, if the compiler likes
+            switch_out(j.on);
+            j.inside = kept * b;
+        }
+    } j{borrow_fiber(here)};
+    j.on.job = &job::run;
+    j.on.argument = &j;
+    volatile double x = 2, y = 7;
+    double kept = x / y;
+    const int rounding = std::fegetround();
+    switch_in(j.on);
+    CHECK(std::abs(kept * y - 2) < 1e-9);
+    CHECK(std::fegetround() == rounding);
+    switch_in(j.on);
+    CHECK(std::abs(j.inside - 1) < 1e-9);
+    return_fiber(here, j.on);
+}
+
+TEST_CASE("AddressSanitizer sees a stack buffer overflow on a fiber", "[fiber]") {
+#if defined(TEST_UNDER_ASAN)
+    auto [status, text] = in_child([] {
+        test::run_task(greenback::with_portal_run_sync([] {
+            asio::post(greenback::await_(asio::this_coro::executor), greenback::use_portal); // on a stack that was switched
+            volatile char buffer[16] = {};
+            write_at(buffer, 16);
+        }));
+    });
+    CHECK_FALSE((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+    CHECK(text.find("stack-buffer-overflow") != std::string::npos);
+#else
+    auto [status, text] = in_child([] { write_at(std::array<char, 16>().data(), 15); });
+    CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+    CHECK(text.empty());
+#endif
+}
