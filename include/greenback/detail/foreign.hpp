@@ -96,10 +96,17 @@ public:
         return taken;
     }
 
-    /// Posted, never called here: this runs on the completing thread, perhaps inside await_suspend.
+    /// Posted, never called here: this runs on the completing thread, perhaps inside await_suspend. All of it with the
+    /// lock held, which the context's shutdown has to wait for: it must not go away while something is posted to it.
     void complete() {
-        if (std::optional<foreign_handler> handler = take())
-            asio::post(executor_, std::move(*handler));
+        std::scoped_lock lock(list_->mutex_);
+        if (!handler_)
+            return;
+        foreign_handler handler = std::move(*handler_);
+        handler_.reset();
+        list_->remove(*this);
+        asio::any_io_executor const executor = std::exchange(executor_, asio::any_io_executor());
+        asio::post(executor, std::move(handler));
     }
 
 private:
