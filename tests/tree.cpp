@@ -27,20 +27,17 @@ int waits_twice(int value) {
 }
 
 /// A task that never asks for a portal; notes whether it has one at its start and after it has really suspended.
-struct child {
-    std::vector<bool>& had_portal;
-
-    task<int> run(int generations) const {
-        had_portal.push_back(has_portal());
-        int value = waits_twice(generations);
-        co_await test::yield_now();
-        had_portal.push_back(has_portal());
-        if (generations > 0)
-            value += co_await asio::co_spawn(co_await asio::this_coro::executor, run(generations - 1), asio::use_awaitable);
-        had_portal.push_back(has_portal());
-        co_return value + waits_twice(0);
-    }
-};
+task<int> child(std::vector<bool>& had_portal, int generations) {
+    had_portal.push_back(has_portal());
+    int value = waits_twice(generations);
+    co_await test::yield_now();
+    had_portal.push_back(has_portal());
+    if (generations > 0)
+        value += co_await asio::co_spawn(co_await asio::this_coro::executor, child(had_portal, generations - 1),
+                                         asio::use_awaitable);
+    had_portal.push_back(has_portal());
+    co_return value + waits_twice(0);
+}
 
 bool all(std::vector<bool> const& answers, std::size_t count) {
     CHECK(answers.size() == count);
@@ -82,7 +79,7 @@ TEST_CASE("in a tree, the task itself has a portal for the duration of the funct
 TEST_CASE("in a tree, spawned tasks and theirs have portals that they never asked for", "[tree]") {
     std::vector<bool> had_portal;
     const int result = test::run_task(greenback::with_portal_run_tree([&]() -> task<int> {
-        co_return co_await asio::co_spawn(co_await asio::this_coro::executor, child{had_portal}.run(3), asio::use_awaitable);
+        co_return co_await asio::co_spawn(co_await asio::this_coro::executor, child(had_portal, 3), asio::use_awaitable);
     }));
     CHECK(result == (3 + 1) + (2 + 1) + (1 + 1) + (0 + 1) + 4);
     CHECK(all(had_portal, 12));
@@ -94,7 +91,7 @@ TEST_CASE("in a tree, a child that outlives the function keeps its portal", "[tr
     int result = 0;
     test::run_task([&]() -> task<> {
         co_await greenback::with_portal_run_tree([&]() -> task<> {
-            asio::co_spawn(co_await asio::this_coro::executor, child{had_portal}.run(1),
+            asio::co_spawn(co_await asio::this_coro::executor, child(had_portal, 1),
                            [&](std::exception_ptr, int r) { result = r; });
         });
         CHECK_FALSE(has_portal());
@@ -106,12 +103,12 @@ TEST_CASE("in a tree, a child that outlives the function keeps its portal", "[tr
 TEST_CASE("in a tree, the operands of || and && have portals", "[tree]") {
     std::vector<bool> had_portal;
     test::run_task(greenback::with_portal_run_tree([&]() -> task<> {
-        auto [a, b] = co_await (child{had_portal}.run(0) && child{had_portal}.run(0));
+        auto [a, b] = co_await (child(had_portal, 0) && child(had_portal, 0));
         CHECK(a == 2);
         CHECK(b == 2);
-        auto first = co_await (child{had_portal}.run(0) || test::forever());
+        auto first = co_await (child(had_portal, 0) || test::forever());
         CHECK(first.index() == 0);
-        auto parallel = await_(child{had_portal}.run(0) || test::forever());
+        auto parallel = await_(child(had_portal, 0) || test::forever());
         CHECK(parallel.index() == 0);
     }));
     CHECK(all(had_portal, 12));
@@ -191,13 +188,13 @@ TEST_CASE("trees nest, and every other kind of portal works in them", "[tree]") 
         co_await greenback::ensure_portal();
         int r = co_await greenback::with_portal_run_tree(
             [&]() -> task<int> {
-                auto first = co_await (child{had_portal}.run(1) || test::forever());
+                auto first = co_await (child(had_portal, 1) || test::forever());
                 co_return first.index() == 0 ? 1 : 0;
             });
         r += co_await greenback::with_portal_run_sync(waits_twice, 1);
         greenback::portal p;
         r += co_await p.run(waits_twice, 2);
-        r += co_await greenback::bestow_portal(child{had_portal}.run(0));
+        r += co_await greenback::bestow_portal(child(had_portal, 0));
         co_return r;
     }));
     CHECK(result == 1 + 2 + 3 + 2);

@@ -305,8 +305,9 @@ TEST_CASE("a hundred thousand operations in a row need no more stack than one", 
     asio::io_context context;
     const auto here = [] {
         char local = 0;
-        asm volatile("" : : "r"(&local) : "memory");
-        return reinterpret_cast<std::uintptr_t>(&local);
+        auto at = reinterpret_cast<std::uintptr_t>(&local);
+        asm volatile("" : "+r"(at) : : "memory"); // a number, not the address of something that is gone
+        return at;
     };
     std::uintptr_t outside_low = UINTPTR_MAX, outside_high = 0;
     long done = 0;
