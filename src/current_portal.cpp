@@ -11,9 +11,9 @@ extern "C" __cxa_eh_globals* __cxa_get_globals() noexcept;
 } // namespace __cxxabiv1
 
 namespace greenback::detail {
-namespace {
+constinit thread_local thread_state state_of_this_thread;
 
-constinit thread_local thread_state state;
+namespace {
 
 [[gnu::noinline, gnu::cold]] void first_seen(thread_state& thread) noexcept {
     thread.exceptions = reinterpret_cast<exception_state*>(__cxxabiv1::__cxa_get_globals());
@@ -23,7 +23,7 @@ constinit thread_local thread_state state;
 } // namespace
 
 [[gnu::noinline]] thread_state& this_thread() noexcept {
-    thread_state* s = &state;
+    thread_state* s = &state_of_this_thread;
     // noinline alone still lets a compiler see that the function is pure and call it once for two calls (in a build with
     // link-time optimisation). The empty statement may change *s, for all it knows.
     asm volatile("" : "+r"(s) : : "memory");
@@ -32,6 +32,6 @@ constinit thread_local thread_state state;
     return *s;
 }
 
-portal_base* current_portal() noexcept { return state.current; }
+portal_base* current_portal() noexcept { return state_of_this_thread.current; }
 
 } // namespace greenback::detail

@@ -27,9 +27,9 @@ std::size_t remaining_stack() noexcept {
     const detail::portal_base* const portal = detail::current_portal();
     const char* const here = static_cast<const char*>(__builtin_frame_address(0));
     // A signal handler on a stack of its own is not on the portal's.
-    if (!portal || !portal->home() || !portal->home()->holds(here))
+    if (!portal || !portal->home().holds(here))
         return std::numeric_limits<std::size_t>::max();
-    return static_cast<std::size_t>(here - portal->home()->stack_bottom());
+    return static_cast<std::size_t>(here - portal->home().stack_bottom());
 }
 
 // ----------------------------------------------------------------------------------------------------
@@ -150,8 +150,8 @@ void on_fault(int number, siginfo_t* info, void* context) noexcept {
     const int error = errno;
     handled_signal& mine = number == SIGSEGV ? handled[0] : handled[1];
     const detail::portal_base* const portal = info->si_code > 0 ? detail::current_portal() : nullptr;
-    if (portal && portal->home() && overflows(*portal->home(), info->si_addr)) {
-        report(*portal->home(), portal->where_);
+    if (portal && overflows(portal->home(), info->si_addr)) {
+        report(portal->home(), portal->where_);
         // The instruction that faulted runs again, and whoever was here before us sees the fault as if we had not been.
         ::sigaction(number, &mine.before, nullptr);
     } else

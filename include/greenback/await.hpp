@@ -14,29 +14,26 @@
 namespace greenback::detail {
 inline namespace GREENBACK_BACKEND_NAMESPACE {
 
-/// The portal of a task with this executor type. @throws what stands in the way, having destroyed `x` unrun
+/// The portal for an awaitable with this executor type. @throws what stands in the way, having destroyed `x` unrun
 template <class T, class Executor>
-[[gnu::noinline, gnu::cold]] void check_portal(asio::awaitable<T, Executor>& x, portal_base* p,
-                                               std::source_location const& where) {
+[[gnu::noinline, gnu::cold]] portal_base* check_portal(asio::awaitable<T, Executor>& x, std::source_location const& where) {
     asio::awaitable<T, Executor> taken(std::move(x)); // destroyed by what is thrown
-    if (!p || p->backend() != GREENBACK_BACKEND)
-        throw_no_portal_here(where);
-    if (p->abandoned())
-        throw_abandoned();
+    check_portal_here(where);
+    portal_base* const p = this_thread().current;
     if (!same_type(p->executor_type(), typeid(Executor)))
         throw_executor_mismatch(where, typeid(Executor), p->executor_type());
     x = std::move(taken); // the same type after all, seen from another shared object
+    return p;
 }
 
 /// `asio::awaitable`: pushed on the task's own frames and pumped here, on the fiber.
 template <class T, class Executor>
 [[gnu::always_inline]] inline T await_now(asio::awaitable<T, Executor>&& x, std::source_location const& where) {
-    thread_state& here = this_thread();
-    portal_base* const p = here.current;
-    if (!p || p->key() != &portal_key<Executor>) [[unlikely]]
-        check_portal(x, p, where);
+    portal_base* p = portal_here();
+    if (!p || p->serves() != &kind_of_portal<Executor>) [[unlikely]]
+        p = check_portal(x, where);
     p->where_ = where;
-    return static_cast<portal_core<Executor>&>(*p).await(x, here);
+    return static_cast<portal_core<Executor>&>(*p).await(x);
 }
 
 template <class T, class Executor>
@@ -46,31 +43,31 @@ void await_now(asio::awaitable<T, Executor>&, std::source_location const&) {
 
 // What `co_await` answers about the task itself, without suspending.
 inline asio::any_io_executor await_now(asio::this_coro::executor_t, std::source_location const& where) {
-    return portal_in_force(this_thread(), where).executor();
+    return portal_in_force(where).executor();
 }
 inline asio::cancellation_state await_now(asio::this_coro::cancellation_state_t, std::source_location const& where) {
-    return portal_in_force(this_thread(), where).state();
+    return portal_in_force(where).state();
 }
 inline void await_now(asio::this_coro::reset_cancellation_state_0_t, std::source_location const& where) {
-    asio_portal& p = portal_in_force(this_thread(), where);
+    asio_portal& p = portal_in_force(where);
     p.state() = asio::cancellation_state(p.parent_slot());
 }
 template <class Filter>
 void await_now(asio::this_coro::reset_cancellation_state_1_t<Filter> reset, std::source_location const& where) {
-    asio_portal& p = portal_in_force(this_thread(), where);
+    asio_portal& p = portal_in_force(where);
     p.state() = asio::cancellation_state(p.parent_slot(), std::move(reset.filter));
 }
 template <class In, class Out>
 void await_now(asio::this_coro::reset_cancellation_state_2_t<In, Out> reset, std::source_location const& where) {
-    asio_portal& p = portal_in_force(this_thread(), where);
+    asio_portal& p = portal_in_force(where);
     p.state() = asio::cancellation_state(p.parent_slot(), std::move(reset.in_filter), std::move(reset.out_filter));
 }
 inline bool await_now(asio::this_coro::throw_if_cancelled_0_t, std::source_location const& where) {
-    return portal_in_force(this_thread(), where).throws_if_cancelled();
+    return portal_in_force(where).throws_if_cancelled();
 }
 template <std::same_as<asio::this_coro::throw_if_cancelled_1_t> Set> // not what converts to it: it is made of any bool
 void await_now(Set set, std::source_location const& where) {
-    portal_in_force(this_thread(), where).throws_if_cancelled() = set.value;
+    portal_in_force(where).throws_if_cancelled() = set.value;
 }
 
 template <class X>
@@ -112,7 +109,7 @@ template <class Awaitable>
         static_assert(detail::asynchronous_operation<Awaitable>,
                       "greenback::await_ takes what co_await takes in an Asio task: an awaitable, an asynchronous "
                       "operation such as timer.async_wait(asio::deferred), this_coro::..., or a C++20 awaiter");
-        detail::portal_in_force(detail::this_thread(), where).where_ = where;
+        detail::portal_in_force(where).where_ = where;
         return std::forward<Awaitable>(x)(use_portal);
     }
 }

@@ -68,7 +68,7 @@ public:
     template <class Initiation, class... InitArgs>
     [[gnu::always_inline]] static return_type initiate(Initiation initiation, greenback::use_portal_t, InitArgs... args) {
         greenback::detail::asio_portal& portal =
-            greenback::detail::portal_in_force(greenback::detail::this_thread(), std::source_location());
+            greenback::detail::portal_in_force(std::source_location());
         return greenback::detail::operation<result, Initiation, InitArgs...>(portal, initiation, args...).run();
     }
 };

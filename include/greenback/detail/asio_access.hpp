@@ -141,6 +141,31 @@ template struct reveal<function_handler_tag,
 
 template <class C, class M> C class_of_member(M C::*);
 
+/// What a thread is in the middle of, innermost first. Each entry lies on the stack of the function that made it.
+struct loop_stack_tag {
+    friend constexpr auto revealed(loop_stack_tag);
+};
+struct strand_stack_tag {
+    friend constexpr auto revealed(strand_stack_tag);
+};
+using strand_in_use = asio::detail::strand_executor_service::implementation_type::element_type;
+template struct reveal<loop_stack_tag,
+                       &asio::detail::call_stack<asio::detail::thread_context, asio::detail::thread_info_base>::top_>;
+template struct reveal<strand_stack_tag, &asio::detail::call_stack<strand_in_use>::top_>;
+
+#if GREENBACK_ASIO_VERSION >= 103600
+struct launch_stack_tag {
+    friend constexpr auto revealed(launch_stack_tag);
+};
+template struct reveal<launch_stack_tag, &asio::detail::call_stack<asio::detail::awaitable_launch_context>::top_>;
+#endif
+
+/// The innermost entry; null if there is none.
+template <class Entry> [[gnu::always_inline]] inline const void* innermost(asio::detail::tss_ptr<Entry> const& top) noexcept {
+    Entry* const entry = top;
+    return entry;
+}
+
 /// @returns the entry frame of the task whose step `f` is, if it is a step that `co_spawn` itself awaits
 inline entry_frame<asio::any_io_executor>* spawned_task(asio::detail::executor_function& f) noexcept {
     using frames = frame_access<asio::any_io_executor>;

@@ -12,12 +12,15 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 /// The same type? The address answers for nearly every call; only a type from another shared object needs the name.
 inline bool same_type(std::type_info const& a, std::type_info const& b) noexcept { return &a == &b || a == b; }
 
-/// See `portal_base::key_`.
-template <class Executor> inline constexpr char portal_key = 0;
+/// The kind of the portals of tasks with this executor type.
+template <class Executor> inline constexpr portal_kind kind_of_portal = {&typeid(Executor), GREENBACK_BACKEND};
 
 class asio_portal : public portal_base {
 public:
-    using portal_base::portal_base;
+    asio_portal(fiber& f, const portal_kind& kind, asio::cancellation_state& state, asio::cancellation_slot& parent_slot,
+                bool& throw_if_cancelled, const void* executor) noexcept
+        : portal_base(f, kind), state_(&state), parent_slot_(&parent_slot), throw_if_cancelled_(&throw_if_cancelled),
+          executor_(executor) {}
 
     /// The task's cancellation; the three members live in its entry frame, whatever the executor.
     asio::cancellation_state& state() noexcept { return *state_; }
@@ -46,23 +49,20 @@ public:
         return false;
     }
 
-    /// On the fiber: take the task from whoever pumps it, to be held by an operation's handler. @throws no_portal
-    virtual void park() = 0;
-    /// On the fiber, back in after `park`. @throws abandoned if the task is being destroyed
-    virtual void unpark() = 0;
     /// In the handler: the operation is over, continue the task. The portal may be gone when this returns.
     virtual void resume_parked() = 0;
     /// The handler is destroyed without having been called: let the task be destroyed, through its executor.
     virtual void drop_parked() noexcept = 0;
 
-    /// On the fiber: go out, leaving `e` to be run, and come back when the task is resumed.
-    /// @throws abandoned if the task is being destroyed instead
+    /// On the fiber: go out, leaving `e` to be run, and come back when the task is resumed. Meanwhile an operation's handler
+    /// owns the task. @throws no_portal · abandoned if the task is being destroyed instead
     [[gnu::always_inline]] void wait_parked(errand e) {
-        park();
+        if (!park()) [[unlikely]]
+            return wait_parked_in_coroutine(e);
         errand_ = e;
         switch_out(*fiber_);
-        if (needs_unpark_ || abandoned_) [[unlikely]]
-            unpark();
+        if (abandoned_) [[unlikely]]
+            throw_abandoned();
     }
 
     [[noreturn, gnu::noinline, gnu::cold]] static void throw_cancelled() {
@@ -72,42 +72,59 @@ public:
 protected:
     ~asio_portal() = default;
 
-    // Without initial values: set when the portal starts.
-    asio::cancellation_state* state_;
-    asio::cancellation_slot* parent_slot_;
-    bool* throw_if_cancelled_;
-    bool needs_unpark_ = false;       ///< written by `park` and `unpark`
-    const void* executor_;           ///< the task's, of type `executor_type()`
+    /// Take the task from whoever pumps it, to be held here. @returns false, having done nothing, if the synchronous code
+    /// was called by a coroutine that runs on the fiber, not by the portal itself.
+    virtual bool park() noexcept = 0;
+    /// `wait_parked` where that is so.
+    virtual void wait_parked_in_coroutine(errand e) = 0;
+
+    asio::cancellation_state* const state_;
+    asio::cancellation_slot* const parent_slot_;
+    bool* const throw_if_cancelled_;
+    const void* const executor_;     ///< the task's, of type `executor_type()`
 };
 
 /// Is this code run inline on `f` by something that is not its synchronous code: a nested `run` or `poll` of an event
-/// loop, a strand that `dispatch` entered, a task that `co_spawn` starts? They leave a marker on the stack they run on.
-[[gnu::noinline]] inline bool runs_inline_on(fiber const& f) noexcept {
-    using strand = asio::detail::strand_executor_service::implementation_type::element_type;
-    auto on_stack = [&f](const void* marker) { return marker && f.holds(marker); };
-    if (on_stack(asio::detail::thread_context::top_of_thread_call_stack()))
-        return true;
-    if (on_stack(asio::detail::call_stack<strand>::top()))
+/// loop, a strand that `dispatch` entered, a task that `co_spawn` starts? They leave an entry on the stack they run on.
+/// Reads thread-locals, so it must not be inlined where the stack may have changed threads.
+[[gnu::always_inline]] inline bool runs_inline(fiber const& f) noexcept {
+    if (f.holds(innermost(*revealed(loop_stack_tag()))) || f.holds(innermost(*revealed(strand_stack_tag())))) [[unlikely]]
         return true;
 #if GREENBACK_ASIO_VERSION >= 103600
-    if (on_stack(asio::detail::call_stack<asio::detail::awaitable_launch_context>::top()))
+    if (f.holds(innermost(*revealed(launch_stack_tag())))) [[unlikely]]
         return true;
 #endif
     return false;
 }
+[[gnu::noinline]] inline bool runs_inline_on(fiber const& f) noexcept { return runs_inline(f); }
 
-[[noreturn, gnu::noinline, gnu::cold]] inline void throw_no_portal_here(std::source_location const& where) {
-    throw_no_portal(where, asio::detail::thread_context::top_of_thread_call_stack() ? no_portal_because::not_in_portal
-                                                                                      : no_portal_because::not_in_loop);
+/// The portal whose synchronous code calls this; null if there is none, or the code is run inline by others. Opaque to
+/// the compiler for the reason that `this_thread` is; all thread-locals an await needs are read here, by one call.
+[[gnu::noinline]] inline portal_base* portal_here() noexcept {
+    asm volatile("" : : : "memory");
+    portal_base* const p = state_of_this_thread.current;
+    if (!p || runs_inline(p->home())) [[unlikely]]
+        return nullptr;
+    return p;
 }
 
-/// The portal in force for the caller. @throws no_portal, saying why there is none
-[[gnu::always_inline]] inline asio_portal& portal_in_force(thread_state& here, std::source_location const& where) {
-    portal_base* const p = here.current;
-    if (!p || p->backend() != GREENBACK_BACKEND) [[unlikely]]
-        throw_no_portal_here(where);
-    if (p->abandoned()) [[unlikely]]
+/// Why `portal_here` has no portal for this backend. Returns if it is not that.
+[[gnu::noinline, gnu::cold]] inline void check_portal_here(std::source_location const& where) {
+    portal_base* const p = this_thread().current;
+    if (!p || p->backend() != GREENBACK_BACKEND)
+        throw_no_portal(where, asio::detail::thread_context::top_of_thread_call_stack() ? no_portal_because::not_in_portal
+                                                                                          : no_portal_because::not_in_loop);
+    if (p->abandoned())
         throw_abandoned();
+    if (runs_inline_on(p->home()))
+        throw_no_portal(where, no_portal_because::runs_inline);
+}
+
+/// The portal in force for the caller. @throws no_portal, saying why there is none · abandoned
+[[gnu::always_inline]] inline asio_portal& portal_in_force(std::source_location const& where) {
+    portal_base* const p = portal_here();
+    if (!p || p->backend() != GREENBACK_BACKEND || p->abandoned()) [[unlikely]]
+        check_portal_here(where);
     return static_cast<asio_portal&>(*p);
 }
 

@@ -105,6 +105,9 @@ struct fiber {
     void* tsan_fiber = nullptr;
     void* tsan_resumer = nullptr;
 
+    /// For the portal that the fiber runs for: so it takes memory where a page is in use anyway.
+    alignas(16) unsigned char portal_memory[336];
+
     const char* stack_bottom() const noexcept { return static_cast<const char*>(stack.sp) - stack.size; }
     bool holds(const void* address) const noexcept {
         return std::uintptr_t(address) - std::uintptr_t(stack_bottom()) < stack.size;

@@ -245,7 +245,7 @@ private:
 };
 
 template <class X> decltype(auto) await_foreign(X&& x, std::source_location const& where) {
-    asio_portal& portal = portal_in_force(this_thread(), where);
+    asio_portal& portal = portal_in_force(where);
     portal.where_ = where;
     portal.check_cancelled();
     auto&& a = get_awaiter(std::forward<X>(x));

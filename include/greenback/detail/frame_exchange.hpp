@@ -47,21 +47,17 @@ template <class Executor> struct frame_exchange {
     using frames = frame_access<Executor>;
 
     frame* top;
-    frame* caller; // null: it is the base, which is not ours to change
-    frame* base;
-    void* top_coroutine; // addresses, as a handle would be set to null first
+    void* top_coroutine;     ///< addresses, as a handle would be set to null first
+    frame* caller = nullptr; ///< null: it is the base, which is not ours to change, or nothing is exchanged
     void* caller_coroutine;
+    frame* base; ///< down to which the pump goes whose steps these are
 
-    /// @returns the top frame's own handle
+    /// @returns the handle of `f`, the top frame
     template <bool TaskWide>
-    [[gnu::always_inline]] std::coroutine_handle<> make(exchanged_frames<Executor>& all, frame& f, frame& below) noexcept {
-        top = &f;
-        base = &below;
-        caller = nullptr;
-        std::coroutine_handle<> const own = std::exchange(frames::coroutine(f), all.trampoline);
-        top_coroutine = own.address();
+    [[gnu::always_inline]] std::coroutine_handle<> make(exchanged_frames<Executor>& all, frame& f) noexcept {
+        std::coroutine_handle<> const own = make_of_first(all, f);
         frame* const c = frames::caller(f);
-        if (c != &below) {
+        if (c != base) {
             caller = c;
             caller_coroutine = std::exchange(frames::coroutine(*c), all.trampoline).address();
         }
@@ -69,11 +65,23 @@ template <class Executor> struct frame_exchange {
             all.outermost = caller ? caller : top;
         return own;
     }
+    /// The same for a frame whose caller is the base.
+    [[gnu::always_inline]] std::coroutine_handle<> make_of_first(exchanged_frames<Executor>& all, frame& f) noexcept {
+        std::coroutine_handle<> const own = std::exchange(frames::coroutine(f), all.trampoline);
+        top = &f;
+        top_coroutine = own.address();
+        return own;
+    }
     template <bool TaskWide> [[gnu::always_inline]] void put_back(exchanged_frames<Executor>& all) noexcept {
         if constexpr (TaskWide)
             all.outermost = nullptr;
-        if (caller)
+        if (caller) {
             frames::coroutine(*caller) = std::coroutine_handle<>::from_address(caller_coroutine);
+            caller = nullptr;
+        }
+        put_back_first();
+    }
+    [[gnu::always_inline]] void put_back_first() noexcept {
         frames::coroutine(*top) = std::coroutine_handle<>::from_address(top_coroutine);
     }
     /// Nothing is exchanged any more: putting back does nothing.

@@ -53,10 +53,14 @@ public:
     using frames = frame_access<Executor>;
     using threads = thread_access<Executor>;
 
-    portal_core() noexcept : asio_portal(&portal_key<Executor>, typeid(Executor), GREENBACK_BACKEND) {}
+    /// For the task that runs frame `at`, and with it trampoline `t`, which leads here.
+    portal_core(fiber& f, frame& at, std::coroutine_handle<> t, thread_state& here) noexcept
+        : portal_core(f, *frames::attached_thread(at)->entry_point(), t) {
+        entered_on_ = &here;
+    }
 
-    /// The task is destroyed while the fiber waits, or the portal is over. Never on the fiber itself.
-    ~portal_core() { abandon(); }
+    /// @pre the job is done: `abandon` it, if it is not
+    ~portal_core() = default;
 
     // ---- the task side -------------------------------------------------------------------------------------------
 
@@ -65,26 +69,11 @@ public:
         portal_base* const p = here.current;
         if (!p) [[likely]]
             return nullptr;
-        if (!same_type(p->executor_type(), typeid(Executor)) || p->backend() != GREENBACK_BACKEND)
+        if (p->backend() != GREENBACK_BACKEND || !same_type(p->executor_type(), typeid(Executor)))
             return nullptr;
         auto* const core = static_cast<portal_core*>(p);
-        return core->entry_ == frames::attached_thread(f)->entry_point() ? core : nullptr;
+        return &core->entry_ == frames::attached_thread(f)->entry_point() ? core : nullptr;
     }
-
-    /// Prepare the fiber `f` to run `job(argument)` for the task that runs frame `at`, trampoline `t` leading to it.
-    void start(fiber& f, void (*job)(void*), void* argument, frame& at, std::coroutine_handle<> t) noexcept {
-        fiber_ = &f;
-        all_.trampoline = t;
-        entry_ = frames::attached_thread(at)->entry_point();
-        state_ = &private_access::state(*entry_);
-        parent_slot_ = &private_access::parent_slot(*entry_);
-        throw_if_cancelled_ = &private_access::throw_if_cancelled(*entry_);
-        executor_ = &private_access::executor(*entry_);
-        f.job = job;
-        f.argument = argument;
-    }
-
-    bool started() const noexcept { return entry_ != nullptr; }
 
     /// From the trampoline's await_suspend: go on with the fiber. @returns whether the trampoline stays suspended.
     GREENBACK_IN_AWAIT_SUSPEND bool run_from_trampoline() noexcept {
@@ -93,39 +82,26 @@ public:
                 return true;
             gate_.set_in();
         }
-        std::coroutine_handle<> const trampoline = all_.trampoline;
         unsigned const run = ++runs_;
         if (!run_fiber(frames::attached_thread(*top()), this_thread()))
             return true;
         if (runs_ == run)
             return false; // nobody else has resumed the trampoline meanwhile: it goes on as if it had never suspended
-        trampoline.resume();
+        all_.trampoline.resume();
         return true;
     }
 
     /// The same for the first time: nobody else can resume the trampoline yet.
-    GREENBACK_IN_AWAIT_SUSPEND bool run_first(thread_state& here) noexcept {
+    GREENBACK_IN_AWAIT_SUSPEND bool run_first(thread& origin) noexcept {
         if constexpr (initiates_while_suspending)
             gate_.set_in();
-        std::coroutine_handle<> const trampoline = all_.trampoline;
-        if (!run_fiber(frames::attached_thread(*top()), here)) [[unlikely]]
+        if (!run_fiber(&origin, *entered_on_)) [[unlikely]]
             return true;
         if (runs_ == 0) [[likely]]
             return false;
-        trampoline.resume();
+        all_.trampoline.resume();
         return true;
     }
-
-    struct trampoline_awaiter {
-        portal_core* core;
-        bool await_ready() const noexcept { return false; }
-        GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const noexcept {
-            return core->run_from_trampoline();
-        }
-        bool await_resume() const noexcept { return core->done(); }
-    };
-    /// What the trampoline awaits, again and again, until the answer is that it is done.
-    trampoline_awaiter run() noexcept { return {this}; }
 
     void resume_parked() override {
         frame* f = top();
@@ -146,35 +122,26 @@ public:
         thread task(std::move(parked()));
     }
 
-    /// Unwind the fiber. Every await_ on it, the one that waits first, throws `abandoned` from now on, until its
-    /// function has returned.
+    /// The task is destroyed while the fiber waits: unwind it. Every await_ on it, the one that waits first, throws
+    /// `abandoned` from now on, until its function has returned. Never on the fiber itself.
     void abandon() noexcept {
-        if (!fiber_)
-            return;
-        if (fiber_->state.load(std::memory_order_relaxed) == fiber::parked)
-            return give_back(this_thread()); // it was never entered
         abandoned_ = true;
-        key_ = nullptr;
+        serves_ = nullptr;
         owner_ = &parked(); // owns nothing
         std::optional<stand_in_task<Executor>> stand_in;
         stand_in_ = &stand_in;
-        thread_state* last = nullptr;
         while (!done_)
-            last = &enter(this_thread());
-        give_back(*last);
+            enter(this_thread());
+        stand_in_ = nullptr;
     }
 
     /// The outermost frame whose handle leads to the trampoline: the one by which the task's destruction got here.
     frame* destroyed_first() const noexcept { return all_.outermost; }
     void ends_by_itself() noexcept { ends_by_itself_ = true; }
-    void own_frame(frame& f) noexcept { all_.outermost = own_frame_ = &f; }
-    /// Where the fiber goes at the end, if not to a thread's cache.
-    void on_end(void (*release)(fiber&, void*) noexcept, void* argument) noexcept {
-        release_ = release;
-        release_argument_ = argument;
-    }
-    Executor& task_executor() noexcept { return private_access::executor(*entry_); }
-    asio::any_io_executor executor() const override { return private_access::executor(*entry_); }
+    /// The portal runs a function, as the body of `f`.
+    void own_frame(frame& f) noexcept { all_.outermost = own_frame_ = exchange_.base = &f; }
+    Executor& task_executor() noexcept { return private_access::executor(entry_); }
+    asio::any_io_executor executor() const override { return private_access::executor(entry_); }
 
     // ---- the fiber side ------------------------------------------------------------------------------------------
 
@@ -183,28 +150,24 @@ public:
     }
 
     /// The meaning of `co_await std::move(x)` in the frame whose code runs. `x` stays the owner until it is over.
-    template <class T> [[gnu::always_inline]] T await(asio::awaitable<T, Executor>& x, thread_state& here) {
+    /// @pre `portal_here()` is this
+    template <class T> [[gnu::always_inline]] T await(asio::awaitable<T, Executor>& x) {
         frame* const body = top();
-        if (!frames::attached_thread(*body) || is_cancelled() || runs_inline_on(*fiber_)) [[unlikely]]
-            refuse(x);
-        private_access::frame(x)->push_frame(body);
-        if (here.exceptions->caught || here.exceptions->uncaught) [[unlikely]]
-            pump_aside(x, *body, here);
-        else
-            pump_above(x, *body);
+        if (body != own_frame_ || is_cancelled() || handles_exceptions()) [[unlikely]]
+            return await_carefully(x);
+        frame& f = *private_access::frame(x);
+        f.push_frame(body);
+        if (!first_step(f)) [[unlikely]]
+            leave_abandoned(*body, x);
+        if (top() != body) [[unlikely]]
+            await_rest(x);
         return x.await_resume();
     }
 
-    /// Pump the task until `base` is on top again. The fiber's whole job under a task-wide portal.
-    /// @returns false if the task is being destroyed instead
-    template <bool TaskWide> [[gnu::always_inline]] bool pump(frame* base) {
-        frame* f = top();
-        do {
-            if (!step<TaskWide>(*f, *base)) [[unlikely]]
-                return false;
-            f = top();
-        } while (f != base);
-        return true;
+    /// Under a task-wide portal the fiber's whole job: pump the task until `base` is on top.
+    void pump_task(frame& base) {
+        exchange_.base = &base;
+        pump<true>();
     }
 
     void finish() noexcept { done_ = true; }
@@ -214,36 +177,82 @@ public:
         if (frames::coroutine(f) == from)
             frames::coroutine(f) = to;
         else
-            exchange_->top_coroutine = to.address();
+            exchange_.top_coroutine = to.address();
     }
 
-    void park() override {
+    bool park() noexcept override {
         frame* const body = top();
-        if (!frames::attached_thread(*body)) [[unlikely]]
-            throw_no_portal(where_, no_portal_because::initiating);
-        if (runs_inline_on(*fiber_)) [[unlikely]]
-            throw_no_portal(where_, no_portal_because::runs_inline);
-        thread* const owner = body->detach_thread();
-        if (owner != &parked())
-            new (&parked_) thread(std::move(*owner));
-        if (body != own_frame_) {
-            parked_body_.emplace(*body, all_);
-            needs_unpark_ = true;
-        }
+        if (body != own_frame_) [[unlikely]]
+            return false;
+        park(*body);
+        return true;
     }
 
-    void unpark() override {
-        needs_unpark_ = false;
-        parked_body_.reset();
-        if (abandoned_) [[unlikely]] {
-            attach_stand_in(*top());
+    void wait_parked_in_coroutine(errand e) override {
+        frame* const body = top();
+        if (!frames::attached_thread(*body))
+            throw_no_portal(where_, no_portal_because::initiating);
+        {
+            body_scope<Executor> const waiting(*body, all_);
+            park(*body);
+            errand_ = e;
+            switch_out(*fiber_);
+        }
+        if (abandoned_) {
+            attach_stand_in(*body);
             throw_abandoned();
         }
     }
 
 private:
+    portal_core(fiber& f, entry& e, std::coroutine_handle<> t) noexcept
+        : asio_portal(f, kind_of_portal<Executor>, private_access::state(e), private_access::parent_slot(e),
+                      private_access::throw_if_cancelled(e), &private_access::executor(e)),
+          entry_(e), all_{t} {
+        static_assert(sizeof(portal_core) <= sizeof(f.portal_memory) && alignof(portal_core) <= 16);
+    }
+
     [[gnu::always_inline]] bool is_cancelled() const noexcept {
-        return private_access::throw_if_cancelled(*entry_) && !!private_access::state(*entry_).cancelled();
+        return !!private_access::state(entry_).cancelled() && private_access::throw_if_cancelled(entry_);
+    }
+
+    /// `await` in whatever state: the code that awaits may be a coroutine's, and it may be handling exceptions, or being
+    /// unwound by one: the coroutine that is awaited must not see them.
+    template <class T> [[gnu::noinline]] T await_carefully(asio::awaitable<T, Executor>& x) {
+        frame* const body = top();
+        if (!frames::attached_thread(*body) || is_cancelled()) [[unlikely]]
+            refuse(x);
+        private_access::frame(x)->push_frame(body);
+        bool ok;
+        {
+            struct set_aside {
+                portal_core& portal;
+                exception_state mine = std::exchange(*portal.entered_on_->exceptions, exception_state());
+                ~set_aside() {
+                    exception_state& now = *portal.entered_on_->exceptions; // of the thread the fiber is on by now
+                    now = {mine.caught, mine.uncaught + now.uncaught}; // `abandoned` may be on its way out of here
+                }
+            } const exceptions{*this};
+            body_scope<Executor> const waiting(*body, all_);
+            struct level {
+                frame_exchange<Executor>& now;
+                frame_exchange<Executor> const outer;
+                ~level() { now = outer; }
+            } const outer{exchange_, exchange_};
+            exchange_.caller = nullptr;
+            exchange_.base = body;
+            ok = pump<false>();
+        }
+        if (!ok) [[unlikely]]
+            leave_abandoned(*body, x);
+        return x.await_resume();
+    }
+
+    /// `x` has not ended with its first step.
+    template <class T> [[gnu::noinline]] void await_rest(asio::awaitable<T, Executor>& x) {
+        frame* const body = exchange_.base;
+        if (!pump<false>()) [[unlikely]]
+            leave_abandoned(*body, x);
     }
 
     /// @throws what keeps `x` from being awaited, having destroyed it unrun
@@ -251,35 +260,33 @@ private:
         asio::awaitable<T, Executor> const destroyed(std::move(x));
         if (!frames::attached_thread(*top()))
             throw_no_portal(where_, no_portal_because::initiating);
-        if (runs_inline_on(*fiber_))
-            throw_no_portal(where_, no_portal_because::runs_inline);
         throw_cancelled();
     }
 
-    /// The body's handle leads to the trampoline as long as it waits for what it pushed.
-    template <class T> [[gnu::always_inline]] void pump_above(asio::awaitable<T, Executor>& x, frame& body) {
-        bool ok;
+    /// The task is being destroyed: destroy what was awaited, and go on unwinding in `body`.
+    template <class T> [[noreturn, gnu::noinline, gnu::cold]] void leave_abandoned(frame& body, asio::awaitable<T, Executor>& x) {
         {
-            body_scope<Executor> const waiting(body, all_);
-            ok = pump<false>(&body);
+            asio::awaitable<T, Executor> destroyed_first = std::move(x);
         }
-        if (!ok) [[unlikely]]
-            leave_abandoned(body, x);
+        attach_stand_in(body);
+        throw_abandoned();
     }
 
-    /// The same in a body that handles exceptions, or is being unwound: the coroutine it awaits must see neither.
-    template <class T> [[gnu::noinline]] void pump_aside(asio::awaitable<T, Executor>& x, frame& body, thread_state& here) {
-        struct set_aside {
-            exception_state mine;
-            ~set_aside() {
-                exception_state& now = *this_thread().exceptions; // of the thread the fiber is on by now
-                now = {mine.caught, mine.uncaught + now.uncaught}; // `abandoned` may be on its way out of here
-            }
-        } const restored_here{std::exchange(*here.exceptions, exception_state())};
-        pump_above(x, body);
+    void attach_stand_in(frame& body) {
+        if (&body == own_frame_)
+            return; // no coroutine is in between: the body is the portal's function
+        if (!*stand_in_)
+            stand_in_->emplace(private_access::executor(entry_));
+        (*stand_in_)->attach(body);
     }
 
-    frame* top() const noexcept { return private_access::top_of_stack(*entry_); }
+    void park(frame& body) noexcept {
+        thread* const owner = body.detach_thread();
+        if (owner != &parked())
+            new (&parked_) thread(std::move(*owner));
+    }
+
+    frame* top() const noexcept { return private_access::top_of_stack(entry_); }
     thread& parked() noexcept { return *std::launder(reinterpret_cast<thread*>(&parked_)); }
 
     /// Run the fiber, and what it leaves to be done, until it has suspended or its job is over.
@@ -290,10 +297,8 @@ private:
         owner_ = origin;
         for (;;) {
             enter(here);
-            if (done_) {
-                give_back(here);
+            if (done_)
                 return true;
-            }
             if (errand const e = std::exchange(errand_, errand()); e.run) {
                 if (!e.run(e.argument))
                     return false;
@@ -302,7 +307,7 @@ private:
                 if constexpr (initiates_while_suspending) {
                     if (!gate_.set_out())
                         return false;
-                    take_back(*origin, left_);
+                    take_back(*origin, threads::bottom(parked()));
                 }
             }
         }
@@ -314,31 +319,35 @@ private:
         top()->attach_thread(&origin);
     }
 
-    void give_back(thread_state& here) noexcept {
-        if (release_)
-            release_(*std::exchange(fiber_, nullptr), release_argument_);
-        else
-            return_fiber(here, *std::exchange(fiber_, nullptr));
+    /// Resume the frame on top again and again, until the base is.
+    /// @returns false if the task is being destroyed instead
+    template <bool TaskWide> [[gnu::always_inline]] bool pump() {
+        do {
+            if (!step<TaskWide>(*top())) [[unlikely]]
+                return false;
+        } while (top() != exchange_.base);
+        return true;
     }
 
 #if GREENBACK_ASIO_VERSION >= 102400
 
     /// Resume the frame on top. Where it suspends in an operation, go out and have the operation initiated out there.
-    template <bool TaskWide> [[gnu::always_inline]] bool step(frame& f, frame& base) {
+    template <bool TaskWide> [[gnu::always_inline]] bool step(frame& f) {
         typename frames::resume_context context;
         frames::resume(f, context);
         if (!context.after_suspend_fn_) [[likely]]
             return !abandoned_;
         if (abandoned_)
             return false; // nothing is started for a task that is being destroyed
-        frame_exchange<Executor> x;
-        x.template make<TaskWide>(all_, *top(), base);
+        exchange_.template make<TaskWide>(all_, *top());
         initiation i{context.after_suspend_fn_, context.after_suspend_arg_};
         errand_ = {&initiation::run, &i};
         switch_out(*fiber_);
-        x.template put_back<TaskWide>(all_);
+        exchange_.template put_back<TaskWide>(all_);
         return !abandoned_;
     }
+    /// The same for a frame just pushed.
+    [[gnu::always_inline]] bool first_step(frame& f) { return step<false>(f); }
 
     struct initiation {
         void (*function)(void*);
@@ -355,19 +364,29 @@ private:
     /// Resume the frame on top. It may initiate an operation before it has returned, and another thread may resume the
     /// task at any moment after that: so the handles are exchanged before, and `gate_` keeps that thread out until the
     /// fiber is.
-    template <bool TaskWide> [[gnu::always_inline]] bool step(frame& f, frame& base) {
-        frame_exchange<Executor> x;
-        frame_exchange<Executor>* const outer = std::exchange(exchange_, &x);
-        x.template make<TaskWide>(all_, f, base).resume();
-        bool ok = true;
-        if (!threads::owns(*owner_)) [[unlikely]] {
-            if (!abandoned_)
-                switch_out(*fiber_);
-            ok = !abandoned_;
-        }
-        exchange_ = outer;
-        x.template put_back<TaskWide>(all_);
+    template <bool TaskWide> [[gnu::always_inline]] bool step(frame& f) {
+        exchange_.template make<TaskWide>(all_, f).resume();
+        bool const ok = threads::owns(*owner_) || wait();
+        exchange_.template put_back<TaskWide>(all_);
         return ok;
+    }
+    /// The same for a frame just pushed on the base.
+    [[gnu::always_inline]] bool first_step(frame& f) {
+        exchange_.make_of_first(all_, f).resume();
+        if (threads::owns(*owner_)) {
+            exchange_.put_back_first();
+            return true;
+        }
+        bool const ok = wait();
+        exchange_.template put_back<false>(all_); // no longer of `f` if it completed inline meanwhile
+        return ok;
+    }
+
+    /// An operation has the task: go out until it is over. @returns false if the task is being destroyed instead
+    [[gnu::always_inline]] bool wait() noexcept {
+        if (!abandoned_) [[likely]]
+            switch_out(*fiber_);
+        return !abandoned_;
     }
 
 #endif
@@ -379,32 +398,33 @@ private:
             return complete_inline(), false;
         if (&here != entered_on_)
             return gate_.wait_until_out(), true;
+        // This very thread, further up its stack than the fiber's resumer: the fiber can't come out before we return.
         thread* const owner = top()->detach_thread();
-        left_ = std::move(threads::bottom(*owner));
-        if (gate_.leave_task())
-            return false;
-        take_back(*owner, left_);
-        return true;
+        entry_awaitable<Executor>& left = threads::bottom(parked()); // no operation of our own has the task meanwhile
+        if (&threads::bottom(*owner) != &left)
+            left = std::move(threads::bottom(*owner));
+        gate_.leave_task();
+        return false;
     }
 
     /// On the fiber itself: an operation has completed inside its own initiation (`dispatch`). Run the task on from here,
     /// where its handler runs (inside the strand, if it is one), as Asio would; then hand it to the step further out.
     void complete_inline() noexcept {
-        if (all_.outermost == exchange_->top || all_.outermost == exchange_->caller)
-            complete_inline_above<true>(*exchange_);
+        if (all_.outermost == exchange_.top || all_.outermost == exchange_.caller)
+            complete_inline_above<true>();
         else
-            complete_inline_above<false>(*exchange_);
+            complete_inline_above<false>();
     }
 
-    /// @param x of the step that runs below this on the fiber; it will go out, or go on, from there
-    template <bool TaskWide> void complete_inline_above(frame_exchange<Executor>& x) noexcept {
-        frame& base = *x.base;
+    /// What is exchanged belongs to the step that runs below this on the fiber; it will go out, or go on, from there.
+    template <bool TaskWide> void complete_inline_above() noexcept {
+        frame_exchange<Executor>& x = exchange_;
         thread* const outer = owner_;
         thread* const here = frames::attached_thread(*top());
         owner_ = here;
         x.template put_back<TaskWide>(all_);
-        for (frame* f = top(); f != &base; f = top()) {
-            x.template make<TaskWide>(all_, *f, base).resume();
+        for (frame* f = top(); f != x.base; f = top()) {
+            x.template make<TaskWide>(all_, *f).resume();
             if (!threads::owns(*owner_)) {
                 if (owner_ == here)
                     owner_ = outer;
@@ -419,37 +439,17 @@ private:
         take_back(*outer, threads::bottom(*here));
     }
 
-    /// The task is being destroyed: destroy what was awaited, and go on unwinding in `body`.
-    template <class T> [[noreturn, gnu::noinline]] void leave_abandoned(frame& body, asio::awaitable<T, Executor>& awaited) {
-        {
-            asio::awaitable<T, Executor> destroyed_first = std::move(awaited);
-        }
-        attach_stand_in(body);
-        throw_abandoned();
-    }
-
-    void attach_stand_in(frame& body) {
-        if (&body == own_frame_)
-            return; // no coroutine is in between: the body is the portal's function
-        if (!*stand_in_)
-            stand_in_->emplace(private_access::executor(*entry_));
-        (*stand_in_)->attach(body);
-    }
-
-    entry* entry_ = nullptr;             ///< the task. Set by `start`.
-    exchanged_frames<Executor> all_;     ///< the frames whose handles lead to the trampoline, which `start` sets
-    std::optional<stand_in_task<Executor>>* stand_in_; ///< during `abandon`; made when it is needed
+    entry& entry_;                       ///< the task
+    exchanged_frames<Executor> all_;     ///< the frames whose handles lead to the trampoline
+    frame_exchange<Executor> exchange_;  ///< of the innermost step
+    thread* owner_;            ///< who owned the task when the fiber was last entered. Written by whoever does.
     frame* own_frame_ = nullptr;         ///< the portal's own frame, where its function is the body; null: task-wide
-    std::optional<body_scope<Executor>> parked_body_; ///< the coroutine whose synchronous code waits in an operation of our own
+    std::optional<stand_in_task<Executor>>* stand_in_ = nullptr; ///< during `abandon`; made when it is needed
     unsigned runs_ = 0;                  ///< how often the trampoline was resumed
     bool ends_by_itself_ = false;        ///< the trampoline is a coroutine of its own, which destroys itself
-    initiation_gate gate_;               ///< Asio before 1.24 only, as the next three
-    entry_awaitable<Executor> left_;     ///< the task, see `initiation_gate::leave_task`
-    thread* owner_;            ///< who owned the task when the fiber was last entered. Written by whoever does.
-    frame_exchange<Executor>* exchange_;       ///< of the innermost `step`
-    void (*release_)(fiber&, void*) noexcept = nullptr; ///< where the fiber goes at the end; null: this thread's cache
-    void* release_argument_;
-    alignas(thread) unsigned char parked_[sizeof(thread)]{}; ///< the task, while an operation of our own owns it
+    initiation_gate gate_;               ///< Asio before 1.24 only
+    /// The task, while an operation of our own owns it, or `goes_on_here` has left it. Zero: owns nothing.
+    alignas(thread) unsigned char parked_[sizeof(thread)]{};
 };
 
 } // namespace GREENBACK_BACKEND_NAMESPACE

@@ -9,6 +9,7 @@
 #include <coroutine>
 #include <functional>
 #include <memory>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -23,7 +24,7 @@ using call_result = std::decay_t<std::invoke_result_t<std::decay_t<F>, std::deca
 /// From the thread's cache, and back to it.
 struct cached_stack {
     fiber& take(thread_state& here) { return borrow_fiber(here); }
-    template <class Core> void arrange_return(Core&) noexcept {}
+    static void give_back(thread_state& here, fiber& f) noexcept { return_fiber(here, f); }
 };
 
 /// A fiber on memory of a Boost.Context stack allocator. The allocator itself lies at the top of the stack.
@@ -40,7 +41,7 @@ public:
         auto* const r = new (reinterpret_cast<void*>(where)) record{{}, std::move(alloc_)};
         return *make_fiber(stack, &release, &r->memory);
     }
-    template <class Core> void arrange_return(Core&) noexcept {}
+    static void give_back(thread_state&, fiber& f) noexcept { destroy_fiber(f); }
 
 private:
     struct record {
@@ -128,9 +129,8 @@ public:
         taken_ = stack_->busy = true;
     }
     fiber& take(thread_state& here) { return stack_->take(here); }
-    template <class Core> void arrange_return(Core& core) noexcept {
-        core.on_end([](fiber& f, void*) noexcept { f.state.store(fiber::parked, std::memory_order_relaxed); }, nullptr);
-    }
+    /// It stays with the portal.
+    static void give_back(thread_state&, fiber& f) noexcept { f.state.store(fiber::parked, std::memory_order_relaxed); }
 
 private:
     kept_stack_owner stack_;
@@ -166,37 +166,6 @@ private:
     frame frame_;
 };
 
-/// A call whose result goes into a frame of the task.
-template <class R, class Executor, class F, class... Args> struct call_into_frame {
-    frame_of<R, Executor>& frame;
-    portal_core<Executor>& core;
-    F& f;
-    std::tuple<Args&...> args;
-
-    /// `f` and `args` are used once, so they are passed on as rvalues, as `std::thread` does.
-    void call() noexcept {
-        try {
-            if constexpr (std::is_void_v<R>) {
-                std::apply([this](Args&... a) { std::invoke(std::move(f), std::move(a)...); }, args);
-                frame.return_void();
-            } else {
-                frame.return_value(
-                    std::apply([this](Args&... a) -> decltype(auto) { return std::invoke(std::move(f), std::move(a)...); },
-                               args));
-            }
-        } catch (...) {
-            frame.unhandled_exception();
-        }
-    }
-
-    /// The fiber's job.
-    static void run(void* self) noexcept {
-        auto& c = *static_cast<call_into_frame*>(self);
-        c.call();
-        c.core.finish();
-    }
-};
-
 /// Chooses `portal_promise` for a coroutine that returns an `awaitable`.
 struct portal_body {};
 
@@ -204,53 +173,111 @@ struct portal_body {};
 /// arguments, and the promise, which outlives none of them, refers to those.
 template <class R, class Executor, class Stack, class F, class... Args>
 class portal_promise : public frame_holder<R, Executor> {
-public:
-    portal_promise(portal_body, Stack& stack, F& f, Args&... args) noexcept
-        : stack_(stack), job_{this->asio_frame(), core_, f, {args...}} {}
+    using core = portal_core<Executor>;
 
-    asio::awaitable<R, Executor> get_return_object() noexcept {
-        return this->awaitable_for(std::coroutine_handle<portal_promise>::from_promise(*this));
+public:
+    portal_promise(portal_body, Stack& stack, F& f, Args&... args) noexcept : stack_(stack), f_(f), args_(args...) {}
+    ~portal_promise() {
+        if (core_) [[unlikely]] {
+            core_->abandon();
+            end();
+        }
     }
+
+    asio::awaitable<R, Executor> get_return_object() noexcept { return this->awaitable_for(own_handle()); }
 
     /// `co_await first_run()`: run the function, on the portal in force if there is one. Whether it is over is the answer.
     struct first_run {};
     auto await_transform(first_run) noexcept {
         struct awaiter {
             portal_promise& self;
-            thread_state& here;
-            bool await_ready() const { return self.begin(here); }
+            bool await_ready() const { return self.begin(); }
             GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const noexcept {
-                return self.core_.run_first(here);
+                return self.core_->run_first(*frame_access<Executor>::attached_thread(self.asio_frame()));
             }
-            bool await_resume() const noexcept { return self.core_.done(); }
+            bool await_resume() const noexcept { return self.is_over(); }
         };
-        return awaiter{*this, this_thread()};
+        return awaiter{*this};
     }
 
     /// `co_await further_run()`: the task was resumed, and with it this coroutine: go on.
     struct further_run {};
-    auto await_transform(further_run) noexcept { return core_.run(); }
+    auto await_transform(further_run) noexcept {
+        struct awaiter {
+            portal_promise& self;
+            bool await_ready() const noexcept { return false; }
+            GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const noexcept {
+                return self.core_->run_from_trampoline();
+            }
+            bool await_resume() const noexcept { return self.is_over(); }
+        };
+        return awaiter{*this};
+    }
 
 private:
+    std::coroutine_handle<> own_handle() noexcept { return std::coroutine_handle<portal_promise>::from_promise(*this); }
+
     /// @returns whether there was a portal in force, on whose fiber this coroutine runs: then all is done
-    [[gnu::always_inline]] bool begin(thread_state& here) {
+    [[gnu::always_inline]] bool begin() {
         if constexpr (requires { stack_.occupy(); })
             stack_.occupy();
-        if (portal_core<Executor>::in_force(here, this->asio_frame())) {
-            job_.call();
-            core_.finish();
+        thread_state& here = this_thread();
+        if (core::in_force(here, this->asio_frame())) [[unlikely]] {
+            call();
             return true;
         }
-        fiber& taken = stack_.take(here);
-        stack_.arrange_return(core_);
-        core_.start(taken, &job_.run, &job_, this->asio_frame(), std::coroutine_handle<portal_promise>::from_promise(*this));
-        core_.own_frame(this->asio_frame());
+        fiber& f = stack_.take(here);
+        f.job = &job;
+        f.argument = this;
+        core_ = new (f.portal_memory) core(f, this->asio_frame(), own_handle(), here);
+        core_->own_frame(this->asio_frame());
         return false;
     }
 
+    [[gnu::always_inline]] bool is_over() noexcept {
+        if (core_) [[likely]] {
+            if (!core_->done()) [[unlikely]]
+                return false;
+            end();
+        }
+        return true;
+    }
+
+    /// On the thread that the fiber came out on for the last time.
+    [[gnu::always_inline]] void end() noexcept {
+        thread_state& here = core_->entered_on();
+        fiber& f = core_->home();
+        core_->~core();
+        core_ = nullptr;
+        stack_.give_back(here, f);
+    }
+
+    /// The fiber's job.
+    static void job(void* self) noexcept {
+        auto& p = *static_cast<portal_promise*>(self);
+        p.call();
+        p.core_->finish();
+    }
+
+    /// The result goes into the frame. `f` and `args` are used once, so they are passed on as rvalues, as `std::thread` does.
+    [[gnu::always_inline]] void call() noexcept {
+        auto const f = [this](Args&... args) -> decltype(auto) { return std::invoke(std::move(f_), std::move(args)...); };
+        try {
+            if constexpr (std::is_void_v<R>) {
+                std::apply(f, args_);
+                this->asio_frame().return_void();
+            } else {
+                this->asio_frame().return_value(std::apply(f, args_));
+            }
+        } catch (...) {
+            this->asio_frame().unhandled_exception();
+        }
+    }
+
+    core* core_ = nullptr; ///< on the fiber's stack, from `begin` to `end`
     Stack& stack_;
-    call_into_frame<R, Executor, F, Args...> job_;
-    portal_core<Executor> core_; // destroyed first: that unwinds the fiber
+    F& f_;
+    std::tuple<Args&...> args_;
 };
 
 } // namespace GREENBACK_BACKEND_NAMESPACE

@@ -62,23 +62,33 @@ private:
                 co_return;
             }
         }
-        frame* const base =
-            e == extent::call ? frames::caller(first) : static_cast<frame*>(frames::attached_thread(first)->entry_point());
-        job work{self.core_, base};
-        self.core_.start(*f, &job::run, &work, first, handle::from_promise(self));
-        self.core_.ends_by_itself();
-        while (!co_await self.core_.run()) {
+        self.core_ = new (f->portal_memory) core(*f, first, handle::from_promise(self), here);
+        self.core_->ends_by_itself();
+        job work{*self.core_, e == extent::call ? *frames::caller(first) : *frames::attached_thread(first)->entry_point()};
+        f->job = &job::run;
+        f->argument = &work;
+        while (!co_await run_fiber{self}) {
         }
     }
 
     struct job {
         core& portal;
-        frame* base;
+        frame& base;
         static void run(void* self) noexcept {
             job& j = *static_cast<job*>(self);
-            j.portal.template pump<true>(j.base);
+            j.portal.pump_task(j.base);
             j.portal.finish();
         }
+    };
+
+    /// What the trampoline awaits, again and again, until the answer is that it is over.
+    struct run_fiber {
+        promise_type& self;
+        bool await_ready() const noexcept { return false; }
+        GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const noexcept {
+            return self.core_->run_from_trampoline();
+        }
+        bool await_resume() const noexcept { return self.core_->done(); }
     };
 
     /// Destroy the trampoline and resume the frame's own coroutine in its place.
@@ -107,16 +117,21 @@ public:
     }
     std::suspend_always initial_suspend() const noexcept { return {}; }
     std::suspend_never final_suspend() const noexcept { return {}; } // it destroys itself
-    void return_void() noexcept { leave(); }
+    void return_void() noexcept {
+        if (core_)
+            end();
+        leave();
+    }
     [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
 
     ~promise_type() {
         if (!first_)
             return;
         frame* destroyed = first_;
-        if (core_.started()) {
-            destroyed = core_.destroyed_first();
-            core_.abandon();
+        if (core_) {
+            destroyed = core_->destroyed_first();
+            core_->abandon();
+            end();
         } else {
             put_back();
             if (fiber_)
@@ -132,13 +147,21 @@ private:
         if (own_)
             frames::coroutine(*first_) = std::exchange(own_, nullptr);
     }
+    /// On the thread that the fiber came out on for the last time.
+    void end() noexcept {
+        thread_state& here = core_->entered_on();
+        fiber& f = core_->home();
+        core_->~core();
+        core_ = nullptr;
+        return_fiber(here, f);
+    }
     /// The frames no longer lead here.
     void leave() noexcept { first_ = nullptr; }
 
     frame* first_;                ///< null once there is nothing left to destroy
     fiber* fiber_;                ///< taken beforehand, if it was
     std::coroutine_handle<> own_; ///< the handle of `first_`, until it starts
-    portal_core<Executor> core_;
+    core* core_ = nullptr;        ///< on the fiber's stack, from the first step of `first_` to the end
 };
 
 /// The coroutine of `ensure_portal`: it gives a portal to the frame that awaits it, and is gone.

@@ -29,6 +29,10 @@ struct thread_state {
 extern std::atomic<unsigned> cache_generation;
 void renew_caches() noexcept;
 
+/// Read it through a function that is not inlined, and tells the compiler nothing, as the two below and `portal_here` are:
+/// see there.
+extern constinit thread_local thread_state state_of_this_thread;
+
 /// This thread's state. The function is opaque to the compiler: a fiber may continue on another thread, and an address
 /// of a thread-local that was computed before a switch would belong to the wrong one. Ask again after every switch.
 thread_state& this_thread() noexcept;
