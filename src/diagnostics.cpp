@@ -11,17 +11,13 @@ namespace {
 void count(detail::fiber const& f, portal_stats& stats) noexcept {
     if (!f.valid())
         return;
-    switch (f.state.load(std::memory_order_relaxed)) {
-    case detail::fiber::parked:
+    if (!f.is_busy()) {
         ++stats.stacks_cached;
-        break;
-    case detail::fiber::waiting:
-        ++stats.suspended;
-        [[fallthrough]];
-    case detail::fiber::running:
-        ++stats.live;
-        break;
+        return;
     }
+    ++stats.live;
+    if (f.is_out())
+        ++stats.suspended;
 }
 
 } // namespace

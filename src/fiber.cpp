@@ -15,6 +15,15 @@
 namespace greenback::detail {
 namespace {
 
+/// Only ASan needs a fiber to leave its main loop: to free its fake stack.
+bool leaves([[maybe_unused]] fiber const& f) noexcept {
+#if defined(GREENBACK_ASAN)
+    return f.leaving;
+#else
+    return false;
+#endif
+}
+
 /// Where a fiber begins, sleeps between two jobs, and ends.
 void fiber_main(boost::context::detail::transfer_t from) noexcept {
     // There is no frame above this one. Boost.Context's entry code does not say so in every version, and an unwinder or
@@ -23,14 +32,15 @@ void fiber_main(boost::context::detail::transfer_t from) noexcept {
     asm volatile(".cfi_undefined rip");
 #endif
     fiber& f = *static_cast<fiber*>(from.data);
-    f.other = from.fctx;
+    f.other.store(from.fctx, std::memory_order_relaxed);
 #if defined(GREENBACK_ASAN)
     __sanitizer_finish_switch_fiber(nullptr, &f.resumer_bottom, &f.resumer_size);
 #endif
-    while (!f.leaving) {
+    do {
         f.job(f.argument);
+        f.busy.store(false, std::memory_order_relaxed);
         switch_out(f);
-    }
+    } while (!leaves(f));
     // The last way out. A null place for the fake stack tells ASan to free it.
 #if defined(GREENBACK_ASAN)
     __sanitizer_start_switch_fiber(nullptr, f.resumer_bottom, f.resumer_size);
@@ -38,7 +48,7 @@ void fiber_main(boost::context::detail::transfer_t from) noexcept {
 #if defined(GREENBACK_TSAN)
     __tsan_switch_to_fiber(f.tsan_resumer, 0);
 #endif
-    jump(f.other, nullptr);
+    jump(f.other.load(std::memory_order_relaxed), nullptr);
     __builtin_unreachable();
 }
 
@@ -47,7 +57,8 @@ void end_fiber(fiber& f) noexcept {
 #if defined(GREENBACK_ASAN)
     if (f.asan_fake_stack || f.resumer_bottom) { // it has run: let it leave for good, and its fake stack be freed
         f.leaving = true;
-        switch_in(f);
+        fiber* const self = &f;
+        switch_in(self);
     }
 #endif
 #if defined(GREENBACK_TSAN)
@@ -170,7 +181,8 @@ fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) n
     f->release = release;
     const auto below = reinterpret_cast<std::uintptr_t>(where) & ~std::uintptr_t(63);
     const auto bottom = reinterpret_cast<std::uintptr_t>(f->stack_bottom());
-    f->other = boost::context::detail::make_fcontext(reinterpret_cast<void*>(below), below - bottom, fiber_main);
+    f->other.store(boost::context::detail::make_fcontext(reinterpret_cast<void*>(below), below - bottom, fiber_main),
+                   std::memory_order_relaxed);
     if (release)
         elsewhere().add(*f);
     f->magic.store(fiber::magic_value, std::memory_order_release);

@@ -30,7 +30,7 @@ template <class T, class Executor>
 template <class T, class Executor>
 [[gnu::always_inline]] inline T await_now(asio::awaitable<T, Executor>&& x, std::source_location const& where) {
     portal_base* p = portal_here();
-    if (!p || p->serves() != &kind_of_portal<Executor>) [[unlikely]]
+    if (!p || p->kind() != &kind_of_portal<Executor>) [[unlikely]]
         p = check_portal(x, where);
     p->where_ = where;
     return static_cast<portal_core<Executor>&>(*p).await(x);

@@ -17,19 +17,18 @@ template <class Executor> inline constexpr portal_kind kind_of_portal = {&typeid
 
 class asio_portal : public portal_base {
 public:
-    asio_portal(fiber& f, const portal_kind& kind, asio::cancellation_state& state, asio::cancellation_slot& parent_slot,
-                bool& throw_if_cancelled, const void* executor) noexcept
-        : portal_base(f, kind), state_(&state), parent_slot_(&parent_slot), throw_if_cancelled_(&throw_if_cancelled),
-          executor_(executor) {}
+    asio_portal(fiber& f, const portal_kind& kind, thread_state& here, asio::cancellation_state& state,
+                const void* executor) noexcept
+        : portal_base(f, kind, here), state_(&state), executor_(executor) {}
 
-    /// The task's cancellation; the three members live in its entry frame, whatever the executor.
+    /// The task's cancellation; it lives in the task's entry frame, whatever the executor.
     asio::cancellation_state& state() noexcept { return *state_; }
-    asio::cancellation_slot parent_slot() const noexcept { return *parent_slot_; }
-    bool& throws_if_cancelled() noexcept { return *throw_if_cancelled_; }
+    virtual asio::cancellation_slot parent_slot() const noexcept = 0;
+    virtual bool& throws_if_cancelled() noexcept = 0;
 
     /// What `co_await` does before it starts anything: a task already cancelled throws.
     void check_cancelled() {
-        if (*throw_if_cancelled_ && !!state_->cancelled()) [[unlikely]]
+        if (!!state_->cancelled() && throws_if_cancelled()) [[unlikely]]
             throw_cancelled();
     }
 
@@ -79,8 +78,6 @@ protected:
     virtual void wait_parked_in_coroutine(errand e) = 0;
 
     asio::cancellation_state* const state_;
-    asio::cancellation_slot* const parent_slot_;
-    bool* const throw_if_cancelled_;
     const void* const executor_;     ///< the task's, of type `executor_type()`
 };
 
@@ -111,11 +108,11 @@ protected:
 /// Why `portal_here` has no portal for this backend. Returns if it is not that.
 [[gnu::noinline, gnu::cold]] inline void check_portal_here(std::source_location const& where) {
     portal_base* const p = this_thread().current;
+    if (p && p->abandoned())
+        throw_abandoned();
     if (!p || p->backend() != GREENBACK_BACKEND)
         throw_no_portal(where, asio::detail::thread_context::top_of_thread_call_stack() ? no_portal_because::not_in_portal
                                                                                           : no_portal_because::not_in_loop);
-    if (p->abandoned())
-        throw_abandoned();
     if (runs_inline_on(p->home()))
         throw_no_portal(where, no_portal_because::runs_inline);
 }
@@ -123,7 +120,7 @@ protected:
 /// The portal in force for the caller. @throws no_portal, saying why there is none · abandoned
 [[gnu::always_inline]] inline asio_portal& portal_in_force(std::source_location const& where) {
     portal_base* const p = portal_here();
-    if (!p || p->backend() != GREENBACK_BACKEND || p->abandoned()) [[unlikely]]
+    if (!p || p->backend() != GREENBACK_BACKEND) [[unlikely]]
         check_portal_here(where);
     return static_cast<asio_portal&>(*p);
 }

@@ -9,8 +9,18 @@ namespace greenback::detail {
 /// needs one per *fiber*, or `throw;` after an `await_` would rethrow somebody else's exception.
 /// GCC's and LLVM's runtimes agree on these two members. (The ARM EH ABI adds a third; it is not supported here.)
 struct exception_state {
-    void* caught = nullptr;
-    unsigned int uncaught = 0;
+    void* caught;
+    unsigned int uncaught;
+
+    exception_state() = default;
+    /// Member by member: one wide load of what two stores have just written would wait for both to reach the cache.
+    exception_state(exception_state const& other) noexcept : caught(other.caught), uncaught(other.uncaught) {}
+    exception_state& operator=(exception_state const& other) noexcept {
+        caught = other.caught;
+        uncaught = other.uncaught;
+        return *this;
+    }
+    exception_state(void* chain, unsigned number) noexcept : caught(chain), uncaught(number) {}
 };
 
 } // namespace greenback::detail

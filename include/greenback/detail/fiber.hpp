@@ -71,19 +71,16 @@ class portal_base;
 
 /// The record of a fiber, at the top of its stack. The layout is the same in every build, sanitized or not.
 struct fiber {
-    enum status : unsigned char {
-        parked,  ///< sleeps in its main loop: in a cache, or held by an idle `portal`. Written by the side returning it.
-        running, ///< its job is on some thread. Written by whoever goes in.
-        waiting, ///< its job has gone out and waits. Written by whoever went in, once it is out.
-    };
-
-    /// Where the other side continues: the resumer while the fiber runs, the fiber itself while it is out.
-    boost::context::detail::fcontext_t other = nullptr;
+    /// Where the other side continues: the resumer while the fiber runs, the fiber itself while it is out. Atomic because
+    /// `stats` may look; there is nobody else.
+    std::atomic<boost::context::detail::fcontext_t> other{nullptr};
     void (*job)(void*) = nullptr;
     void* argument = nullptr;
     fiber* next = nullptr;     ///< in a cache, or among the fibers that are not on the pool's stacks
     fiber* previous = nullptr; ///< among those only
-    std::atomic<status> state{parked};
+    /// Has it a job? If not, it sleeps in its main loop: in a cache, or held by an idle `portal`. Set by whoever gives it
+    /// one, reset by its main loop when the job has returned.
+    std::atomic<bool> busy{false};
     /// Which threads' caches it fits into: those of the same `thread_state::generation`. Written by who makes it; 0: none.
     unsigned generation = 0;
     /// Says that this is a fiber's record: what lies at the top of a stack from the pool may be anything. Written last when
@@ -92,7 +89,7 @@ struct fiber {
     static constexpr std::uint64_t magic_value = 0x67726e626b666272;
     bool valid() const noexcept { return magic.load(std::memory_order_acquire) == magic_value; }
 
-    bool leaving = false; ///< set by `destroy_fiber`: the main loop ends instead of sleeping on
+    bool leaving = false; ///< set by `destroy_fiber` for ASan: the main loop ends instead of sleeping on
 
     /// The stack, and how it is given back. `release` is null for the library's own pool.
     boost::context::stack_context stack{};
@@ -107,6 +104,14 @@ struct fiber {
 
     /// For the portal that the fiber runs for: so it takes memory where a page is in use anyway.
     alignas(16) unsigned char portal_memory[336];
+
+    void start(void (*what)(void*), void* with) noexcept {
+        job = what;
+        argument = with;
+        busy.store(true, std::memory_order_relaxed);
+    }
+    bool is_busy() const noexcept { return busy.load(std::memory_order_relaxed); }
+    bool is_out() const noexcept { return holds(other.load(std::memory_order_relaxed)); }
 
     const char* stack_bottom() const noexcept { return static_cast<const char*>(stack.sp) - stack.size; }
     bool holds(const void* address) const noexcept {
@@ -140,7 +145,7 @@ void for_each_fiber_elsewhere(void (*visit)(fiber&, void*), void* argument) noex
     asm volatile("leaq -128(%%rsp), %%rsp\n\t"
                  "leaq 1f(%%rip), %%rax\n\t"
                  "pushq %%rax\n\t"
-                 "jmp jump_fcontext@PLT\n"
+                 "jmp *jump_fcontext@GOTPCREL(%%rip)\n"
                  "1:\n\t"
                  "leaq 128(%%rsp), %%rsp"
                  : "=&a"(from), "+D"(to), "+S"(data)
@@ -159,20 +164,22 @@ void for_each_fiber_elsewhere(void (*visit)(fiber&, void*), void* argument) noex
 #endif
 }
 
-/// The resumer's side: run the fiber until it comes out.
-[[gnu::always_inline]] inline void switch_in(fiber& f) noexcept {
+/// The resumer's side: run the fiber until it comes out. By reference to the pointer, so that it need not survive the
+/// switch in a register.
+[[gnu::always_inline]] inline void switch_in(fiber* const& f) noexcept {
 #if defined(GREENBACK_ASAN)
     void* fake_stack = nullptr;
-    __sanitizer_start_switch_fiber(&fake_stack, f.stack_bottom(), f.stack.size);
+    __sanitizer_start_switch_fiber(&fake_stack, f->stack_bottom(), f->stack.size);
 #endif
 #if defined(GREENBACK_TSAN)
     // The current TSan fiber is asked each time: the resumer may itself be a fiber, and another one every time.
-    f.tsan_resumer = __tsan_get_current_fiber();
-    if (!f.tsan_fiber)
-        f.tsan_fiber = __tsan_create_fiber(0);
-    __tsan_switch_to_fiber(f.tsan_fiber, 0);
+    f->tsan_resumer = __tsan_get_current_fiber();
+    if (!f->tsan_fiber)
+        f->tsan_fiber = __tsan_create_fiber(0);
+    __tsan_switch_to_fiber(f->tsan_fiber, 0);
 #endif
-    f.other = jump(f.other, &f);
+    boost::context::detail::fcontext_t const fiber_side = jump(f->other.load(std::memory_order_relaxed), f);
+    f->other.store(fiber_side, std::memory_order_relaxed);
 #if defined(GREENBACK_ASAN)
     __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
 #endif
@@ -186,7 +193,7 @@ void for_each_fiber_elsewhere(void (*visit)(fiber&, void*), void* argument) noex
 #if defined(GREENBACK_TSAN)
     __tsan_switch_to_fiber(f.tsan_resumer, 0);
 #endif
-    f.other = jump(f.other, nullptr);
+    f.other.store(jump(f.other.load(std::memory_order_relaxed), nullptr), std::memory_order_relaxed);
 #if defined(GREENBACK_ASAN)
     __sanitizer_finish_switch_fiber(f.asan_fake_stack, &f.resumer_bottom, &f.resumer_size);
 #endif

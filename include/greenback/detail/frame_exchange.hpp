@@ -50,7 +50,9 @@ template <class Executor> struct frame_exchange {
     void* top_coroutine;     ///< addresses, as a handle would be set to null first
     frame* caller = nullptr; ///< null: it is the base, which is not ours to change, or nothing is exchanged
     void* caller_coroutine;
-    frame* base; ///< down to which the pump goes whose steps these are
+    /// Down to which the pump goes whose steps these are. Where the portal runs a function, and that is the body, its frame:
+    /// so the code that runs is the function's own if this is the top frame.
+    frame* base;
 
     /// @returns the handle of `f`, the top frame
     template <bool TaskWide>

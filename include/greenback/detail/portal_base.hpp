@@ -15,8 +15,8 @@ namespace greenback::detail {
 /// other thread can know of the operation, so none can resume a fiber that is not out yet.
 /// @returns whether the fiber is to be entered again at once; if not, the portal may already be gone.
 struct errand {
-    bool (*run)(void*) = nullptr;
-    void* argument = nullptr;
+    bool (*run)(void*) = nullptr; ///< null: there is none
+    void* argument;
 };
 
 /// What portals have in common that serve tasks of one executor type: a portal is told by the address of its kind.
@@ -25,9 +25,14 @@ struct portal_kind {
     int backend; ///< 0: standalone Asio, 1: Boost.Asio
 };
 
+/// Of no awaitable.
+inline constexpr portal_kind abandoned_kind = {&typeid(void), -1};
+
 class portal_base {
 public:
-    portal_base(fiber& f, const portal_kind& kind) noexcept : fiber_(&f), kind_(&kind), serves_(&kind) {}
+    /// @param here the thread this is on, where the fiber will be entered first
+    portal_base(fiber& f, const portal_kind& kind, thread_state& here) noexcept
+        : fiber_(&f), entered_on_(&here), kind_(&kind) {}
     portal_base(const portal_base&) = delete;
     portal_base& operator=(const portal_base&) = delete;
 
@@ -35,8 +40,9 @@ public:
     int backend() const noexcept { return kind_->backend; }
     bool abandoned() const noexcept { return abandoned_; }
     /// One comparison for the question whether an awaitable of a certain kind can be awaited here.
-    const portal_kind* serves() const noexcept { return serves_; }
-    bool done() const noexcept { return done_; }
+    const portal_kind* kind() const noexcept { return kind_; }
+    /// Has the fiber's job returned?
+    bool done() const noexcept { return !fiber_->is_busy(); }
     fiber& home() const noexcept { return *fiber_; }
     /// The thread that entered the fiber last.
     thread_state& entered_on() const noexcept { return *entered_on_; }
@@ -48,16 +54,19 @@ public:
     /// Run the fiber until it comes out. Called on the resumer's stack, and the only writer of `thread_state::current`.
     /// The exception state is exchanged on this side alone: this function starts and ends on one thread, which cannot be
     /// said of anything on the fiber. What it puts aside is kept in the portal: nothing need survive in registers.
-    [[gnu::always_inline]] void enter(thread_state& thread) noexcept {
-        outer_ = thread.current;
-        thread.current = this;
+    /// @returns whether its job is over
+    [[gnu::always_inline]] bool enter(thread_state& thread) noexcept {
+        exception_state const resumers = *thread.exceptions;
+        *thread.exceptions = exceptions_;
+        exceptions_ = resumers;
         entered_on_ = &thread;
-        exchange(*thread.exceptions);
-        fiber_->state.store(fiber::running, std::memory_order_relaxed);
-        switch_in(*fiber_);
-        fiber_->state.store(fiber::waiting, std::memory_order_relaxed);
-        exchange(*thread.exceptions);
-        thread.current = outer_;
+        return go_in(thread);
+    }
+    /// The same for the first time, on the thread given to the constructor.
+    [[gnu::always_inline]] bool enter_first() noexcept {
+        exceptions_ = *entered_on_->exceptions;
+        *entered_on_->exceptions = exception_state();
+        return go_in(*entered_on_);
     }
 
 protected:
@@ -69,23 +78,31 @@ protected:
     }
 
     fiber* const fiber_;
-    exception_state exceptions_{};  ///< the fiber's, while it is out; the resumer's, while it is in
+    exception_state exceptions_;  ///< the fiber's, while it is out; the resumer's, while it is in
     portal_base* outer_;          ///< the portal whose fiber the resumer is on, while this one is in; or null
     thread_state* entered_on_;    ///< the thread whose fiber this is while it is in
     errand errand_;               ///< written by the fiber before it goes out, read by its resumer
-    const portal_kind* const kind_;
-    const portal_kind* serves_;   ///< `kind_`; null once the task is being destroyed
-    bool done_ = false;           ///< the fiber's job has returned. Written on the fiber.
+    const portal_kind* kind_;     ///< `abandoned_kind` once the task is being destroyed
     bool abandoned_ = false;      ///< the task is being destroyed. Written by `abandon`, never reset.
 
 public:
     std::source_location where_; ///< the `await_` the fiber is in, or was in last
 
 private:
-    /// Member by member: one wide load of what two stores have just written would wait for both to reach the cache.
-    void exchange(exception_state& of_thread) noexcept {
-        std::swap(of_thread.caught, exceptions_.caught);
-        std::swap(of_thread.uncaught, exceptions_.uncaught);
+    [[gnu::always_inline]] bool go_in(thread_state& thread) noexcept {
+        outer_ = thread.current;
+        thread.current = this;
+        switch_in(fiber_);
+        entered_on_->current = outer_;
+        exception_state& exceptions = *entered_on_->exceptions;
+        if (done()) {
+            exceptions = exceptions_;
+            return true;
+        }
+        exception_state const fibers = exceptions;
+        exceptions = exceptions_;
+        exceptions_ = fibers;
+        return false;
     }
 };
 

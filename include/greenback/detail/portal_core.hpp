@@ -53,11 +53,10 @@ public:
     using frames = frame_access<Executor>;
     using threads = thread_access<Executor>;
 
-    /// For the task that runs frame `at`, and with it trampoline `t`, which leads here.
-    portal_core(fiber& f, frame& at, std::coroutine_handle<> t, thread_state& here) noexcept
-        : portal_core(f, *frames::attached_thread(at)->entry_point(), t) {
-        entered_on_ = &here;
-    }
+    /// For the task that runs frame `at`, and with it trampoline `t`, which leads here. @param function the portal runs a
+    /// function, and `at` is its frame; otherwise it pumps the task
+    portal_core(fiber& f, frame& at, bool function, std::coroutine_handle<> t, thread_state& here) noexcept
+        : portal_core(f, *frames::attached_thread(at)->entry_point(), function ? &at : nullptr, t, here) {}
 
     /// @pre the job is done: `abandon` it, if it is not
     ~portal_core() = default;
@@ -82,25 +81,17 @@ public:
                 return true;
             gate_.set_in();
         }
-        unsigned const run = ++runs_;
+        resumed_again_ = false;
         if (!run_fiber(frames::attached_thread(*top()), this_thread()))
             return true;
-        if (runs_ == run)
-            return false; // nobody else has resumed the trampoline meanwhile: it goes on as if it had never suspended
-        all_.trampoline.resume();
-        return true;
+        return must_resume();
     }
 
     /// The same for the first time: nobody else can resume the trampoline yet.
     GREENBACK_IN_AWAIT_SUSPEND bool run_first(thread& origin) noexcept {
-        if constexpr (initiates_while_suspending)
-            gate_.set_in();
-        if (!run_fiber(&origin, *entered_on_)) [[unlikely]]
+        if (!run_fiber<true>(&origin, *entered_on_)) [[unlikely]]
             return true;
-        if (runs_ == 0) [[likely]]
-            return false;
-        all_.trampoline.resume();
-        return true;
+        return must_resume();
     }
 
     void resume_parked() override {
@@ -112,7 +103,7 @@ public:
         // Over. What follows may destroy this portal, so the task must not be held by it.
         thread task(std::move(parked()));
         top()->attach_thread(&task);
-        if (ends_by_itself_)
+        if (!runs_function_)
             all_.trampoline.resume();
         threads::run(task);
     }
@@ -126,22 +117,21 @@ public:
     /// `abandoned` from now on, until its function has returned. Never on the fiber itself.
     void abandon() noexcept {
         abandoned_ = true;
-        serves_ = nullptr;
+        kind_ = &abandoned_kind;
         owner_ = &parked(); // owns nothing
         std::optional<stand_in_task<Executor>> stand_in;
         stand_in_ = &stand_in;
-        while (!done_)
-            enter(this_thread());
+        while (!enter(this_thread())) {
+        }
         stand_in_ = nullptr;
     }
 
     /// The outermost frame whose handle leads to the trampoline: the one by which the task's destruction got here.
     frame* destroyed_first() const noexcept { return all_.outermost; }
-    void ends_by_itself() noexcept { ends_by_itself_ = true; }
-    /// The portal runs a function, as the body of `f`.
-    void own_frame(frame& f) noexcept { all_.outermost = own_frame_ = exchange_.base = &f; }
     Executor& task_executor() noexcept { return private_access::executor(entry_); }
     asio::any_io_executor executor() const override { return private_access::executor(entry_); }
+    asio::cancellation_slot parent_slot() const noexcept override { return private_access::parent_slot(entry_); }
+    bool& throws_if_cancelled() noexcept override { return private_access::throw_if_cancelled(entry_); }
 
     // ---- the fiber side ------------------------------------------------------------------------------------------
 
@@ -153,7 +143,7 @@ public:
     /// @pre `portal_here()` is this
     template <class T> [[gnu::always_inline]] T await(asio::awaitable<T, Executor>& x) {
         frame* const body = top();
-        if (body != own_frame_ || is_cancelled() || handles_exceptions()) [[unlikely]]
+        if (body != exchange_.base || is_cancelled() || handles_exceptions()) [[unlikely]]
             return await_carefully(x);
         frame& f = *private_access::frame(x);
         f.push_frame(body);
@@ -170,8 +160,6 @@ public:
         pump<true>();
     }
 
-    void finish() noexcept { done_ = true; }
-
     /// The handle of `f`, the frame being resumed, changes for good; it may be exchanged at the moment.
     void replace_handle(frame& f, std::coroutine_handle<> from, std::coroutine_handle<> to) noexcept {
         if (frames::coroutine(f) == from)
@@ -182,7 +170,7 @@ public:
 
     bool park() noexcept override {
         frame* const body = top();
-        if (body != own_frame_) [[unlikely]]
+        if (body != exchange_.base) [[unlikely]]
             return false;
         park(*body);
         return true;
@@ -205,10 +193,12 @@ public:
     }
 
 private:
-    portal_core(fiber& f, entry& e, std::coroutine_handle<> t) noexcept
-        : asio_portal(f, kind_of_portal<Executor>, private_access::state(e), private_access::parent_slot(e),
-                      private_access::throw_if_cancelled(e), &private_access::executor(e)),
-          entry_(e), all_{t} {
+    portal_core(fiber& f, entry& e, frame* own, std::coroutine_handle<> t, thread_state& here) noexcept
+        : asio_portal(f, kind_of_portal<Executor>, here, private_access::state(e), &private_access::executor(e)), entry_(e),
+          all_{t, own}, runs_function_(own != nullptr), gate_(own ? initiation_gate::state::in : initiation_gate::state::out) {
+        exchange_.base = own;
+        if (!own)
+            exceptions_ = exception_state(); // otherwise `run_first` begins with one
         static_assert(sizeof(portal_core) <= sizeof(f.portal_memory) && alignof(portal_core) <= 16);
     }
 
@@ -273,7 +263,7 @@ private:
     }
 
     void attach_stand_in(frame& body) {
-        if (&body == own_frame_)
+        if (runs_function_ && &body == exchange_.base)
             return; // no coroutine is in between: the body is the portal's function
         if (!*stand_in_)
             stand_in_->emplace(private_access::executor(entry_));
@@ -293,24 +283,42 @@ private:
     /// @param origin where the task's owner stands if it is given back without having been away
     /// @param here this thread
     /// @returns whether the job is over; if not, the portal may be gone
-    [[gnu::always_inline]] bool run_fiber(thread* origin, thread_state& here) noexcept {
+    template <bool First = false> [[gnu::always_inline]] bool run_fiber(thread* origin, thread_state& here) noexcept {
         owner_ = origin;
-        for (;;) {
-            enter(here);
-            if (done_)
+        bool over;
+        if constexpr (First)
+            over = enter_first();
+        else
+            over = enter(here);
+        for (;; over = go_on()) {
+            if (over)
                 return true;
-            if (errand const e = std::exchange(errand_, errand()); e.run) {
-                if (!e.run(e.argument))
+            if (errand const e = errand_; e.run) {
+                errand_.run = nullptr;
+                if (!e.run(e.argument)) [[likely]]
                     return false;
-                take_back(*origin, threads::bottom(parked()));
             } else {
                 if constexpr (initiates_while_suspending) {
-                    if (!gate_.set_out())
+                    if (!gate_.set_out()) [[likely]]
                         return false;
-                    take_back(*origin, threads::bottom(parked()));
                 }
             }
         }
+    }
+
+    /// The job is over. If nobody has resumed the trampoline in the midst of its await_suspend, it goes on as if it had never
+    /// suspended. @returns whether it stays suspended
+    [[gnu::always_inline]] bool must_resume() noexcept {
+        if (!resumed_again_) [[likely]]
+            return false;
+        all_.trampoline.resume();
+        return true;
+    }
+
+    /// The task has come back already, on this very thread.
+    [[gnu::noinline, gnu::cold]] bool go_on() noexcept {
+        take_back(*owner_, threads::bottom(parked()));
+        return enter(*entered_on_);
     }
 
     void take_back(thread& origin, entry_awaitable<Executor>& owner) noexcept {
@@ -394,6 +402,8 @@ private:
     /// The trampoline was resumed while the fiber is still in. @returns whether this thread goes on with it
     [[gnu::noinline]] bool goes_on_here() noexcept {
         thread_state& here = this_thread();
+        if (&here == entered_on_)
+            resumed_again_ = true;
         if (here.current == this && fiber_->holds(__builtin_frame_address(0)))
             return complete_inline(), false;
         if (&here != entered_on_)
@@ -443,10 +453,9 @@ private:
     exchanged_frames<Executor> all_;     ///< the frames whose handles lead to the trampoline
     frame_exchange<Executor> exchange_;  ///< of the innermost step
     thread* owner_;            ///< who owned the task when the fiber was last entered. Written by whoever does.
-    frame* own_frame_ = nullptr;         ///< the portal's own frame, where its function is the body; null: task-wide
-    std::optional<stand_in_task<Executor>>* stand_in_ = nullptr; ///< during `abandon`; made when it is needed
-    unsigned runs_ = 0;                  ///< how often the trampoline was resumed
-    bool ends_by_itself_ = false;        ///< the trampoline is a coroutine of its own, which destroys itself
+    std::optional<stand_in_task<Executor>>* stand_in_; ///< during `abandon`; made when it is needed
+    bool resumed_again_ = false; ///< the trampoline was, since this visit of the fiber began. Written by `goes_on_here`.
+    bool const runs_function_;           ///< or else it pumps the task
     initiation_gate gate_;               ///< Asio before 1.24 only
     /// The task, while an operation of our own owns it, or `goes_on_here` has left it. Zero: owns nothing.
     alignas(thread) unsigned char parked_[sizeof(thread)]{};

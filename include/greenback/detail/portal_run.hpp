@@ -24,7 +24,7 @@ using call_result = std::decay_t<std::invoke_result_t<std::decay_t<F>, std::deca
 /// From the thread's cache, and back to it.
 struct cached_stack {
     fiber& take(thread_state& here) { return borrow_fiber(here); }
-    static void give_back(thread_state& here, fiber& f) noexcept { return_fiber(here, f); }
+    [[gnu::always_inline]] static void give_back(thread_state& here, fiber& f) noexcept { return_fiber(here, f); }
 };
 
 /// A fiber on memory of a Boost.Context stack allocator. The allocator itself lies at the top of the stack.
@@ -130,7 +130,7 @@ public:
     }
     fiber& take(thread_state& here) { return stack_->take(here); }
     /// It stays with the portal.
-    static void give_back(thread_state&, fiber& f) noexcept { f.state.store(fiber::parked, std::memory_order_relaxed); }
+    static void give_back(thread_state&, fiber&) noexcept {}
 
 private:
     kept_stack_owner stack_;
@@ -193,7 +193,7 @@ public:
             portal_promise& self;
             bool await_ready() const { return self.begin(); }
             GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const noexcept {
-                return self.core_->run_first(*frame_access<Executor>::attached_thread(self.asio_frame()));
+                return self.go_in_first();
             }
             bool await_resume() const noexcept { return self.is_over(); }
         };
@@ -222,24 +222,27 @@ private:
         if constexpr (requires { stack_.occupy(); })
             stack_.occupy();
         thread_state& here = this_thread();
-        if (core::in_force(here, this->asio_frame())) [[unlikely]] {
-            call();
-            return true;
-        }
+        if (core::in_force(here, this->asio_frame())) [[unlikely]]
+            return call_here();
         fiber& f = stack_.take(here);
-        f.job = &job;
-        f.argument = this;
-        core_ = new (f.portal_memory) core(f, this->asio_frame(), own_handle(), here);
-        core_->own_frame(this->asio_frame());
+        f.start(&job, this);
+        core_ = new (f.portal_memory) core(f, this->asio_frame(), true, own_handle(), here);
         return false;
     }
 
-    [[gnu::always_inline]] bool is_over() noexcept {
-        if (core_) [[likely]] {
-            if (!core_->done()) [[unlikely]]
-                return false;
-            end();
-        }
+    /// @returns whether this coroutine stays suspended
+    [[gnu::always_inline]] bool go_in_first() noexcept {
+        if (core_->run_first(*frame_access<Executor>::attached_thread(this->asio_frame())))
+            return true;
+        end();
+        return false;
+    }
+
+    [[gnu::always_inline]] bool is_over() noexcept { return !core_ || is_over_later(); }
+    [[gnu::noinline]] bool is_over_later() noexcept {
+        if (!core_->done())
+            return false;
+        end();
         return true;
     }
 
@@ -252,11 +255,14 @@ private:
         stack_.give_back(here, f);
     }
 
+    [[gnu::noinline]] bool call_here() noexcept {
+        call();
+        return true;
+    }
+
     /// The fiber's job.
     static void job(void* self) noexcept {
-        auto& p = *static_cast<portal_promise*>(self);
-        p.call();
-        p.core_->finish();
+        static_cast<portal_promise*>(self)->call();
     }
 
     /// The result goes into the frame. `f` and `args` are used once, so they are passed on as rvalues, as `std::thread` does.

@@ -62,11 +62,9 @@ private:
                 co_return;
             }
         }
-        self.core_ = new (f->portal_memory) core(*f, first, handle::from_promise(self), here);
-        self.core_->ends_by_itself();
+        self.core_ = new (f->portal_memory) core(*f, first, false, handle::from_promise(self), here);
         job work{*self.core_, e == extent::call ? *frames::caller(first) : *frames::attached_thread(first)->entry_point()};
-        f->job = &job::run;
-        f->argument = &work;
+        f->start(&job::run, &work);
         while (!co_await run_fiber{self}) {
         }
     }
@@ -75,9 +73,8 @@ private:
         core& portal;
         frame& base;
         static void run(void* self) noexcept {
-            job& j = *static_cast<job*>(self);
+            auto const& j = *static_cast<job*>(self);
             j.portal.pump_task(j.base);
-            j.portal.finish();
         }
     };
 

@@ -48,7 +48,7 @@ void watch_for_overflow() noexcept;
 fiber& borrow_fiber_slowly(thread_state& thread);
 void return_fiber_slowly(thread_state& thread, fiber& f) noexcept;
 
-inline fiber& borrow_fiber(thread_state& thread) {
+[[gnu::always_inline]] inline fiber& borrow_fiber(thread_state& thread) {
     fiber* f = thread.parked;
     if (!f || thread.generation != cache_generation.load(std::memory_order_relaxed)) [[unlikely]]
         return borrow_fiber_slowly(thread);
@@ -57,8 +57,7 @@ inline fiber& borrow_fiber(thread_state& thread) {
     return *f;
 }
 
-inline void return_fiber(thread_state& thread, fiber& f) noexcept {
-    f.state.store(fiber::parked, std::memory_order_relaxed);
+[[gnu::always_inline]] inline void return_fiber(thread_state& thread, fiber& f) noexcept {
     if (f.generation != thread.generation || thread.parked_count >= thread.parked_limit) [[unlikely]]
         return return_fiber_slowly(thread, f);
     f.next = thread.parked;
