@@ -57,8 +57,7 @@ void end_fiber(fiber& f) noexcept {
 #if defined(GREENBACK_ASAN)
     if (f.asan_fake_stack || f.resumer_bottom) { // it has run: let it leave for good, and its fake stack be freed
         f.leaving = true;
-        fiber* const self = &f;
-        switch_in(self);
+        switch_in(f);
     }
 #endif
 #if defined(GREENBACK_TSAN)
@@ -131,6 +130,7 @@ bool renew_cache(thread_state& thread) noexcept {
         return true;
     thread_local at_thread_exit cleanup;
     (void)cleanup;
+    this_thread();
     trim_parked(thread, 0);
     std::size_t const fitting = most_parked_bytes / std::max<std::size_t>(default_stack_size(), 1);
     thread.parked_limit = static_cast<unsigned>(std::clamp<std::size_t>(fitting, least_parked, most_parked));

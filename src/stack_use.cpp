@@ -151,7 +151,7 @@ void on_fault(int number, siginfo_t* info, void* context) noexcept {
     handled_signal& mine = number == SIGSEGV ? handled[0] : handled[1];
     const detail::portal_base* const portal = info->si_code > 0 ? detail::current_portal() : nullptr;
     if (portal && overflows(portal->home(), info->si_addr)) {
-        report(portal->home(), portal->where_);
+        report(portal->home(), portal->is_prepared() ? portal->where_ : std::source_location());
         // The instruction that faulted runs again, and whoever was here before us sees the fault as if we had not been.
         ::sigaction(number, &mine.before, nullptr);
     } else

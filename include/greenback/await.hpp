@@ -18,8 +18,7 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 template <class T, class Executor>
 [[gnu::noinline, gnu::cold]] portal_base* check_portal(asio::awaitable<T, Executor>& x, std::source_location const& where) {
     asio::awaitable<T, Executor> taken(std::move(x)); // destroyed by what is thrown
-    check_portal_here(where);
-    portal_base* const p = this_thread().current;
+    portal_base* const p = check_portal_here(where);
     if (!same_type(p->executor_type(), typeid(Executor)))
         throw_executor_mismatch(where, typeid(Executor), p->executor_type());
     x = std::move(taken); // the same type after all, seen from another shared object

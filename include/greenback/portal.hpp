@@ -18,7 +18,7 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 ///
 /// Thread safety: answers for the calling code. Cost: a few loads.
 inline bool has_portal() noexcept {
-    detail::portal_base* const p = detail::this_thread().current;
+    detail::portal_base* const p = detail::portal_of(detail::this_thread());
     return p && p->backend() == GREENBACK_BACKEND && p->serving();
 }
 

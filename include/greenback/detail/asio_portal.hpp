@@ -17,9 +17,7 @@ template <class Executor> inline constexpr portal_kind kind_of_portal = {&typeid
 
 class asio_portal : public portal_base {
 public:
-    asio_portal(fiber& f, const portal_kind& kind, thread_state& here, asio::cancellation_state& state,
-                const void* executor) noexcept
-        : portal_base(f, kind, here), state_(&state), executor_(executor) {}
+    using portal_base::portal_base;
 
     /// The task's cancellation; it lives in the task's entry frame, whatever the executor.
     asio::cancellation_state& state() noexcept { return *state_; }
@@ -59,7 +57,7 @@ public:
         if (!park()) [[unlikely]]
             return wait_parked_in_coroutine(e);
         errand_ = e;
-        switch_out(*fiber_);
+        switch_out(home());
         if (abandoned_) [[unlikely]]
             throw_abandoned();
     }
@@ -77,8 +75,8 @@ protected:
     /// `wait_parked` where that is so.
     virtual void wait_parked_in_coroutine(errand e) = 0;
 
-    asio::cancellation_state* const state_;
-    const void* const executor_;     ///< the task's, of type `executor_type()`
+    asio::cancellation_state* state_; ///< these two are set by `prepare`
+    const void* executor_;           ///< the task's, of type `executor_type()`
 };
 
 /// Is this code run inline on `f` by something that is not its synchronous code: a nested `run` or `poll` of an event
@@ -105,9 +103,17 @@ protected:
     return p;
 }
 
-/// Why `portal_here` has no portal for this backend. Returns if it is not that.
-[[gnu::noinline, gnu::cold]] inline void check_portal_here(std::source_location const& where) {
-    portal_base* const p = this_thread().current;
+/// The portal whose fiber this thread is on, or null.
+[[gnu::always_inline]] inline portal_base* portal_of(thread_state& here) noexcept {
+    portal_base* const p = here.current;
+    if (p && !p->is_prepared())
+        p->prepare();
+    return p;
+}
+
+/// Why `portal_here` has no portal for this backend. Returns if it has: a portal may not have been prepared.
+[[gnu::noinline, gnu::cold]] inline portal_base* check_portal_here(std::source_location const& where) {
+    portal_base* const p = portal_of(this_thread());
     if (p && p->abandoned())
         throw_abandoned();
     if (!p || p->backend() != GREENBACK_BACKEND)
@@ -115,13 +121,14 @@ protected:
                                                                                           : no_portal_because::not_in_loop);
     if (runs_inline_on(p->home()))
         throw_no_portal(where, no_portal_because::runs_inline);
+    return p;
 }
 
 /// The portal in force for the caller. @throws no_portal, saying why there is none · abandoned
 [[gnu::always_inline]] inline asio_portal& portal_in_force(std::source_location const& where) {
-    portal_base* const p = portal_here();
+    portal_base* p = portal_here();
     if (!p || p->backend() != GREENBACK_BACKEND) [[unlikely]]
-        check_portal_here(where);
+        p = check_portal_here(where);
     return static_cast<asio_portal&>(*p);
 }
 

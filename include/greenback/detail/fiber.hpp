@@ -35,6 +35,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define GREENBACK_ASAN 1
@@ -104,6 +105,7 @@ struct fiber {
 
     /// For the portal that the fiber runs for: so it takes memory where a page is in use anyway.
     alignas(16) unsigned char portal_memory[336];
+    static fiber& of_portal(const void* in_memory) noexcept;
 
     void start(void (*what)(void*), void* with) noexcept {
         job = what;
@@ -118,6 +120,11 @@ struct fiber {
         return std::uintptr_t(address) - std::uintptr_t(stack_bottom()) < stack.size;
     }
 };
+
+inline fiber& fiber::of_portal(const void* in_memory) noexcept {
+    static_assert(std::is_standard_layout_v<fiber>);
+    return *reinterpret_cast<fiber*>(std::uintptr_t(in_memory) - offsetof(fiber, portal_memory));
+}
 
 /// Make a fiber whose record lies at `where`, above its stack. `release` gives the stack back; null: to the pool.
 fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) noexcept, void* where);
@@ -164,25 +171,39 @@ void for_each_fiber_elsewhere(void (*visit)(fiber&, void*), void* argument) noex
 #endif
 }
 
-/// The resumer's side: run the fiber until it comes out. By reference to the pointer, so that it need not survive the
-/// switch in a register.
-[[gnu::always_inline]] inline void switch_in(fiber* const& f) noexcept {
+/// The resumer's side: run the fiber of the portal `p` until it comes out.
+///
+/// The compiler must forget what it knows of `p`: what it can compute from it after the switch, it would otherwise keep in
+/// registers, which every function on the way in would have to save.
+template <class Portal> [[gnu::always_inline]] inline void switch_in(Portal*& p) noexcept {
+    fiber& f = p->home();
 #if defined(GREENBACK_ASAN)
     void* fake_stack = nullptr;
-    __sanitizer_start_switch_fiber(&fake_stack, f->stack_bottom(), f->stack.size);
+    __sanitizer_start_switch_fiber(&fake_stack, f.stack_bottom(), f.stack.size);
 #endif
 #if defined(GREENBACK_TSAN)
     // The current TSan fiber is asked each time: the resumer may itself be a fiber, and another one every time.
-    f->tsan_resumer = __tsan_get_current_fiber();
-    if (!f->tsan_fiber)
-        f->tsan_fiber = __tsan_create_fiber(0);
-    __tsan_switch_to_fiber(f->tsan_fiber, 0);
+    f.tsan_resumer = __tsan_get_current_fiber();
+    if (!f.tsan_fiber)
+        f.tsan_fiber = __tsan_create_fiber(0);
+    __tsan_switch_to_fiber(f.tsan_fiber, 0);
 #endif
-    boost::context::detail::fcontext_t const fiber_side = jump(f->other.load(std::memory_order_relaxed), f);
-    f->other.store(fiber_side, std::memory_order_relaxed);
+    boost::context::detail::fcontext_t const fiber_side = jump(f.other.load(std::memory_order_relaxed), &f);
+    asm("" : "+r"(p));
+    p->home().other.store(fiber_side, std::memory_order_relaxed);
 #if defined(GREENBACK_ASAN)
     __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
 #endif
+}
+
+/// The same for a fiber without a portal.
+inline void switch_in(fiber& f) noexcept {
+    struct nobody {
+        fiber& of;
+        fiber& home() const noexcept { return of; }
+    } alone{f};
+    nobody* p = &alone;
+    switch_in(p);
 }
 
 /// The fiber's side: go out until somebody goes in again, on whatever thread.

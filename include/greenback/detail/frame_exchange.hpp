@@ -12,8 +12,10 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 
 /// What a portal knows of the frames it has exchanged the handles of.
 template <class Executor> struct exchanged_frames {
-    std::coroutine_handle<> trampoline;          ///< where their handles lead
-    frame_base<Executor>* outermost = nullptr;   ///< the one furthest out, by which the task's destruction gets here; or null
+    void* trampoline_address;                    ///< where their handles lead
+    frame_base<Executor>* outermost;             ///< the one furthest out, by which the task's destruction gets here; or null
+
+    std::coroutine_handle<> trampoline() const noexcept { return std::coroutine_handle<>::from_address(trampoline_address); }
 };
 
 /// Marks `f` as a body for as long as await_ lasts: its handle leads to the trampoline.
@@ -23,7 +25,7 @@ template <class Executor> class body_scope {
 
 public:
     body_scope(frame& f, exchanged_frames<Executor>& all) noexcept
-        : frame_(f), all_(all), coroutine_(std::exchange(frames::coroutine(f), all.trampoline)), outermost_(all.outermost) {
+        : frame_(f), all_(all), coroutine_(std::exchange(frames::coroutine(f), all.trampoline())), outermost_(all.outermost) {
         if (!outermost_)
             all.outermost = &f;
     }
@@ -48,7 +50,7 @@ template <class Executor> struct frame_exchange {
 
     frame* top;
     void* top_coroutine;     ///< addresses, as a handle would be set to null first
-    frame* caller = nullptr; ///< null: it is the base, which is not ours to change, or nothing is exchanged
+    frame* caller;           ///< null: it is the base, which is not ours to change, or nothing is exchanged
     void* caller_coroutine;
     /// Down to which the pump goes whose steps these are. Where the portal runs a function, and that is the body, its frame:
     /// so the code that runs is the function's own if this is the top frame.
@@ -61,7 +63,7 @@ template <class Executor> struct frame_exchange {
         frame* const c = frames::caller(f);
         if (c != base) {
             caller = c;
-            caller_coroutine = std::exchange(frames::coroutine(*c), all.trampoline).address();
+            caller_coroutine = std::exchange(frames::coroutine(*c), all.trampoline()).address();
         }
         if constexpr (TaskWide)
             all.outermost = caller ? caller : top;
@@ -69,7 +71,7 @@ template <class Executor> struct frame_exchange {
     }
     /// The same for a frame whose caller is the base.
     [[gnu::always_inline]] std::coroutine_handle<> make_of_first(exchanged_frames<Executor>& all, frame& f) noexcept {
-        std::coroutine_handle<> const own = std::exchange(frames::coroutine(f), all.trampoline);
+        std::coroutine_handle<> const own = std::exchange(frames::coroutine(f), all.trampoline());
         top = &f;
         top_coroutine = own.address();
         return own;

@@ -19,14 +19,6 @@ namespace greenback::detail {
 /// every switch, some 6 ns each, for what hardly ever happens; a thread woken that way would not be any sooner.
 class initiation_gate {
 public:
-    enum class state : unsigned char {
-        out,  ///< the fiber is out, the task suspended. Written by the fiber's resumer, once it is.
-        in,   ///< the fiber is in, or on its way out. Written by whoever goes in.
-        left, ///< it is still in, but its own thread has resumed the task and left it. Written by that.
-    };
-
-    explicit initiation_gate(state s) noexcept : state_(s) {}
-
     /// Is the fiber in, or on its way out?
     bool is_in() const noexcept { return state_.load(std::memory_order_acquire) != state::out; }
 
@@ -70,6 +62,11 @@ private:
 #endif
     }
 
+    enum class state : unsigned char {
+        out,  ///< the fiber is out, the task suspended. Written by the fiber's resumer, once it is.
+        in,   ///< the fiber is in, or on its way out. Written by whoever goes in.
+        left, ///< it is still in, but its own thread has resumed the task and left it. Written by that.
+    };
     std::atomic<state> state_;
 };
 

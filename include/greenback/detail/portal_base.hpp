@@ -15,7 +15,7 @@ namespace greenback::detail {
 /// other thread can know of the operation, so none can resume a fiber that is not out yet.
 /// @returns whether the fiber is to be entered again at once; if not, the portal may already be gone.
 struct errand {
-    bool (*run)(void*) = nullptr; ///< null: there is none
+    bool (*run)(void*); ///< null: there is none
     void* argument;
 };
 
@@ -25,14 +25,16 @@ struct portal_kind {
     int backend; ///< 0: standalone Asio, 1: Boost.Asio
 };
 
-/// Of no awaitable.
+/// Of a task that is being destroyed.
 inline constexpr portal_kind abandoned_kind = {&typeid(void), -1};
+/// Of a portal that has to be asked to `prepare` first.
+inline constexpr portal_kind unprepared_kind = {&typeid(void), -2};
 
+/// Lies in the record of its fiber.
 class portal_base {
 public:
     /// @param here the thread this is on, where the fiber will be entered first
-    portal_base(fiber& f, const portal_kind& kind, thread_state& here) noexcept
-        : fiber_(&f), entered_on_(&here), kind_(&kind) {}
+    explicit portal_base(thread_state& here) noexcept : entered_on_(&here), kind_(&unprepared_kind) {}
     portal_base(const portal_base&) = delete;
     portal_base& operator=(const portal_base&) = delete;
 
@@ -42,31 +44,43 @@ public:
     /// One comparison for the question whether an awaitable of a certain kind can be awaited here.
     const portal_kind* kind() const noexcept { return kind_; }
     /// Has the fiber's job returned?
-    bool done() const noexcept { return !fiber_->is_busy(); }
-    fiber& home() const noexcept { return *fiber_; }
+    bool done() const noexcept { return !home().is_busy(); }
+    /// The fiber in whose record it lies.
+    fiber& home() const noexcept { return fiber::of_portal(this); }
     /// The thread that entered the fiber last.
     thread_state& entered_on() const noexcept { return *entered_on_; }
+
+    /// Most of a portal is of use only to what awaits, so a portal that runs a function leaves it for the first who asks.
+    bool is_prepared() const noexcept { return kind_ != &unprepared_kind; }
+    virtual void prepare() noexcept = 0;
 
     /// May synchronous code await here, right now? False while the task is being destroyed, and in code that an
     /// operation's initiation runs.
     virtual bool serving() const noexcept = 0;
 
-    /// Run the fiber until it comes out. Called on the resumer's stack, and the only writer of `thread_state::current`.
-    /// The exception state is exchanged on this side alone: this function starts and ends on one thread, which cannot be
-    /// said of anything on the fiber. What it puts aside is kept in the portal: nothing need survive in registers.
+    /// Run the fiber of `p` until it comes out. Called on the resumer's stack, and the only writer of
+    /// `thread_state::current`. The exception state is exchanged on this side alone: this function starts and ends on one
+    /// thread, which cannot be said of anything on the fiber. What it puts aside is kept in the portal: nothing but `p` need
+    /// survive in registers, see `switch_in`.
     /// @returns whether its job is over
-    [[gnu::always_inline]] bool enter(thread_state& thread) noexcept {
+    template <class Portal> [[gnu::always_inline]] static bool enter(Portal*& p, thread_state& thread) noexcept {
         exception_state const resumers = *thread.exceptions;
-        *thread.exceptions = exceptions_;
-        exceptions_ = resumers;
-        entered_on_ = &thread;
-        return go_in(thread);
+        *thread.exceptions = p->exceptions_;
+        p->exceptions_ = resumers;
+        p->entered_on_ = &thread;
+        p->outer_ = thread.current;
+        thread.current = p;
+        switch_in(p);
+        return p->has_come_out();
     }
     /// The same for the first time, on the thread given to the constructor.
-    [[gnu::always_inline]] bool enter_first() noexcept {
-        exceptions_ = *entered_on_->exceptions;
-        *entered_on_->exceptions = exception_state();
-        return go_in(*entered_on_);
+    template <class Portal> [[gnu::always_inline]] static bool enter_first(Portal*& p, thread_state& thread) noexcept {
+        p->exceptions_ = *thread.exceptions;
+        *thread.exceptions = exception_state();
+        p->outer_ = thread.current;
+        thread.current = p;
+        switch_in(p);
+        return p->has_come_out();
     }
 
 protected:
@@ -77,24 +91,23 @@ protected:
         return entered_on_->exceptions->caught || entered_on_->exceptions->uncaught;
     }
 
-    fiber* const fiber_;
     exception_state exceptions_;  ///< the fiber's, while it is out; the resumer's, while it is in
     portal_base* outer_;          ///< the portal whose fiber the resumer is on, while this one is in; or null
     thread_state* entered_on_;    ///< the thread whose fiber this is while it is in
     errand errand_;               ///< written by the fiber before it goes out, read by its resumer
-    const portal_kind* kind_;     ///< `abandoned_kind` once the task is being destroyed
-    bool abandoned_ = false;      ///< the task is being destroyed. Written by `abandon`, never reset.
+    const portal_kind* kind_;     ///< at first `unprepared_kind`; once the task is being destroyed `abandoned_kind`
+    bool abandoned_;              ///< the task is being destroyed. Written by `prepare` and by `abandon`.
 
 public:
-    std::source_location where_; ///< the `await_` the fiber is in, or was in last
+    union {
+        std::source_location where_; ///< the `await_` the fiber is in, or was in last. Set once the portal is prepared
+    };
 
 private:
-    [[gnu::always_inline]] bool go_in(thread_state& thread) noexcept {
-        outer_ = thread.current;
-        thread.current = this;
-        switch_in(fiber_);
-        entered_on_->current = outer_;
-        exception_state& exceptions = *entered_on_->exceptions;
+    [[gnu::always_inline]] bool has_come_out() noexcept {
+        thread_state& thread = *entered_on_;
+        thread.current = outer_;
+        exception_state& exceptions = *thread.exceptions;
         if (done()) {
             exceptions = exceptions_;
             return true;

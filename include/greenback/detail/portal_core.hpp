@@ -30,6 +30,7 @@
 #include <greenback/detail/stand_in_task.hpp>
 
 #include <coroutine>
+#include <cstring>
 #include <new>
 #include <optional>
 #include <utility>
@@ -53,58 +54,76 @@ public:
     using frames = frame_access<Executor>;
     using threads = thread_access<Executor>;
 
-    /// For the task that runs frame `at`, and with it trampoline `t`, which leads here. @param function the portal runs a
-    /// function, and `at` is its frame; otherwise it pumps the task
-    portal_core(fiber& f, frame& at, bool function, std::coroutine_handle<> t, thread_state& here) noexcept
-        : portal_core(f, *frames::attached_thread(at)->entry_point(), function ? &at : nullptr, t, here) {}
+    /// For a function that is the body of frame `own`, of the task that runs it.
+    portal_core(frame& own, thread_state& here) noexcept : asio_portal(here), resumed_again_(false) {
+        static_assert(sizeof(portal_core) <= sizeof(fiber::portal_memory) && alignof(portal_core) <= 16);
+        exchange_.base = &own;
+    }
+
+    /// For the task that runs frame `at`, from that on; trampoline `t` leads here.
+    portal_core(frame& at, std::coroutine_handle<> t, thread_state& here) noexcept
+        : asio_portal(here), resumed_again_(false) {
+        prepare(at, t);
+        runs_function_ = false;
+        gate_.set_out();
+        exceptions_ = exception_state();
+        all_.outermost = nullptr;
+    }
 
     /// @pre the job is done: `abandon` it, if it is not
     ~portal_core() = default;
 
     // ---- the task side -------------------------------------------------------------------------------------------
 
+    void prepare() noexcept override {
+        frame& own = *exchange_.base;
+        prepare(own, frames::coroutine(own));
+        all_.outermost = &own;
+        runs_function_ = true;
+        gate_.set_in();
+    }
+
     /// Is a portal of this very task in force where the frame `f` runs? Only then is `f` running on its fiber.
     [[gnu::always_inline]] static portal_core* in_force(thread_state& here, frame& f) noexcept {
         portal_base* const p = here.current;
         if (!p) [[likely]]
             return nullptr;
+        if (!p->is_prepared())
+            p->prepare();
         if (p->backend() != GREENBACK_BACKEND || !same_type(p->executor_type(), typeid(Executor)))
             return nullptr;
         auto* const core = static_cast<portal_core*>(p);
-        return &core->entry_ == frames::attached_thread(f)->entry_point() ? core : nullptr;
+        return core->entry_ == frames::attached_thread(f)->entry_point() ? core : nullptr;
     }
 
     /// From the trampoline's await_suspend: go on with the fiber. @returns whether the trampoline stays suspended.
     GREENBACK_IN_AWAIT_SUSPEND bool run_from_trampoline() noexcept {
         if constexpr (initiates_while_suspending) {
-            if (gate_.is_in() && !goes_on_here()) [[unlikely]]
-                return true;
-            gate_.set_in();
+            if (gate_.is_in()) [[unlikely]]
+                return run_early();
         }
-        resumed_again_ = false;
-        if (!run_fiber(frames::attached_thread(*top()), this_thread()))
-            return true;
-        return must_resume();
+        return run_again();
     }
 
-    /// The same for the first time: nobody else can resume the trampoline yet.
-    GREENBACK_IN_AWAIT_SUSPEND bool run_first(thread& origin) noexcept {
-        if (!run_fiber<true>(&origin, *entered_on_)) [[unlikely]]
-            return true;
-        return must_resume();
+    /// The same for the first time, for a function.
+    GREENBACK_IN_AWAIT_SUSPEND static bool run_first(portal_core*& self, thread_state& here) noexcept {
+        if (portal_base::enter_first(self, here)) [[likely]]
+            return self->must_resume();
+        return self->leave_first();
     }
 
     void resume_parked() override {
         frame* f = top();
         f->attach_thread(&parked());
         f->clear_cancellation_slot();
-        if (!run_fiber(&parked(), this_thread()))
+        portal_core* self = this;
+        if (!run_fiber(self, &parked(), this_thread()))
             return;
         // Over. What follows may destroy this portal, so the task must not be held by it.
-        thread task(std::move(parked()));
-        top()->attach_thread(&task);
-        if (!runs_function_)
-            all_.trampoline.resume();
+        thread task(std::move(self->parked()));
+        self->top()->attach_thread(&task);
+        if (!self->runs_function_)
+            self->all_.trampoline().resume();
         threads::run(task);
     }
 
@@ -121,22 +140,23 @@ public:
         owner_ = &parked(); // owns nothing
         std::optional<stand_in_task<Executor>> stand_in;
         stand_in_ = &stand_in;
-        while (!enter(this_thread())) {
+        portal_core* self = this;
+        while (!portal_base::enter(self, this_thread())) {
         }
         stand_in_ = nullptr;
     }
 
     /// The outermost frame whose handle leads to the trampoline: the one by which the task's destruction got here.
     frame* destroyed_first() const noexcept { return all_.outermost; }
-    Executor& task_executor() noexcept { return private_access::executor(entry_); }
-    asio::any_io_executor executor() const override { return private_access::executor(entry_); }
-    asio::cancellation_slot parent_slot() const noexcept override { return private_access::parent_slot(entry_); }
-    bool& throws_if_cancelled() noexcept override { return private_access::throw_if_cancelled(entry_); }
+    Executor& task_executor() noexcept { return private_access::executor(*entry_); }
+    asio::any_io_executor executor() const override { return private_access::executor(*entry_); }
+    asio::cancellation_slot parent_slot() const noexcept override { return private_access::parent_slot(*entry_); }
+    bool& throws_if_cancelled() noexcept override { return private_access::throw_if_cancelled(*entry_); }
 
     // ---- the fiber side ------------------------------------------------------------------------------------------
 
     bool serving() const noexcept override {
-        return !abandoned_ && frames::attached_thread(*top()) && !runs_inline_on(*fiber_);
+        return !abandoned_ && frames::attached_thread(*top()) && !runs_inline_on(home());
     }
 
     /// The meaning of `co_await std::move(x)` in the frame whose code runs. `x` stays the owner until it is over.
@@ -184,7 +204,7 @@ public:
             body_scope<Executor> const waiting(*body, all_);
             park(*body);
             errand_ = e;
-            switch_out(*fiber_);
+            switch_out(home());
         }
         if (abandoned_) {
             attach_stand_in(*body);
@@ -193,17 +213,22 @@ public:
     }
 
 private:
-    portal_core(fiber& f, entry& e, frame* own, std::coroutine_handle<> t, thread_state& here) noexcept
-        : asio_portal(f, kind_of_portal<Executor>, here, private_access::state(e), &private_access::executor(e)), entry_(e),
-          all_{t, own}, runs_function_(own != nullptr), gate_(own ? initiation_gate::state::in : initiation_gate::state::out) {
-        exchange_.base = own;
-        if (!own)
-            exceptions_ = exception_state(); // otherwise `run_first` begins with one
-        static_assert(sizeof(portal_core) <= sizeof(f.portal_memory) && alignof(portal_core) <= 16);
+    void prepare(frame& at, std::coroutine_handle<> t) noexcept {
+        owner_ = frames::attached_thread(at);
+        entry_ = owner_->entry_point();
+        state_ = &private_access::state(*entry_);
+        executor_ = &private_access::executor(*entry_);
+        all_.trampoline_address = t.address();
+        exchange_.caller = nullptr;
+        errand_.run = nullptr;
+        abandoned_ = false;
+        where_ = std::source_location();
+        std::memset(&parked_, 0, sizeof parked_);
+        kind_ = &kind_of_portal<Executor>;
     }
 
     [[gnu::always_inline]] bool is_cancelled() const noexcept {
-        return !!private_access::state(entry_).cancelled() && private_access::throw_if_cancelled(entry_);
+        return !!private_access::state(*entry_).cancelled() && private_access::throw_if_cancelled(*entry_);
     }
 
     /// `await` in whatever state: the code that awaits may be a coroutine's, and it may be handling exceptions, or being
@@ -266,7 +291,7 @@ private:
         if (runs_function_ && &body == exchange_.base)
             return; // no coroutine is in between: the body is the portal's function
         if (!*stand_in_)
-            stand_in_->emplace(private_access::executor(entry_));
+            stand_in_->emplace(private_access::executor(*entry_));
         (*stand_in_)->attach(body);
     }
 
@@ -276,20 +301,29 @@ private:
             new (&parked_) thread(std::move(*owner));
     }
 
-    frame* top() const noexcept { return private_access::top_of_stack(entry_); }
+    frame* top() const noexcept { return private_access::top_of_stack(*entry_); }
     thread& parked() noexcept { return *std::launder(reinterpret_cast<thread*>(&parked_)); }
+
+    [[gnu::always_inline]] bool run_again() noexcept {
+        if constexpr (initiates_while_suspending)
+            gate_.set_in();
+        resumed_again_ = false;
+        portal_core* self = this;
+        return !run_fiber(self, frames::attached_thread(*top()), this_thread()) || self->must_resume();
+    }
 
     /// Run the fiber, and what it leaves to be done, until it has suspended or its job is over.
     /// @param origin where the task's owner stands if it is given back without having been away
     /// @param here this thread
     /// @returns whether the job is over; if not, the portal may be gone
-    template <bool First = false> [[gnu::always_inline]] bool run_fiber(thread* origin, thread_state& here) noexcept {
-        owner_ = origin;
-        bool over;
-        if constexpr (First)
-            over = enter_first();
-        else
-            over = enter(here);
+    [[gnu::always_inline]] static bool run_fiber(portal_core*& self, thread* origin, thread_state& here) noexcept {
+        self->owner_ = origin;
+        bool const over = portal_base::enter(self, here);
+        return self->leave(over);
+    }
+
+    /// The fiber has come out. @param over whether its job is
+    [[gnu::always_inline]] bool leave(bool over) noexcept {
         for (;; over = go_on()) {
             if (over)
                 return true;
@@ -306,19 +340,22 @@ private:
         }
     }
 
+    [[gnu::noinline]] bool leave_first() noexcept { return !leave(false) || must_resume(); }
+
     /// The job is over. If nobody has resumed the trampoline in the midst of its await_suspend, it goes on as if it had never
     /// suspended. @returns whether it stays suspended
     [[gnu::always_inline]] bool must_resume() noexcept {
         if (!resumed_again_) [[likely]]
             return false;
-        all_.trampoline.resume();
+        all_.trampoline().resume();
         return true;
     }
 
     /// The task has come back already, on this very thread.
     [[gnu::noinline, gnu::cold]] bool go_on() noexcept {
         take_back(*owner_, threads::bottom(parked()));
-        return enter(*entered_on_);
+        portal_core* self = this;
+        return portal_base::enter(self, *entered_on_);
     }
 
     void take_back(thread& origin, entry_awaitable<Executor>& owner) noexcept {
@@ -350,7 +387,7 @@ private:
         exchange_.template make<TaskWide>(all_, *top());
         initiation i{context.after_suspend_fn_, context.after_suspend_arg_};
         errand_ = {&initiation::run, &i};
-        switch_out(*fiber_);
+        switch_out(home());
         exchange_.template put_back<TaskWide>(all_);
         return !abandoned_;
     }
@@ -393,18 +430,20 @@ private:
     /// An operation has the task: go out until it is over. @returns false if the task is being destroyed instead
     [[gnu::always_inline]] bool wait() noexcept {
         if (!abandoned_) [[likely]]
-            switch_out(*fiber_);
+            switch_out(home());
         return !abandoned_;
     }
 
 #endif
+
+    [[gnu::noinline]] bool run_early() noexcept { return !goes_on_here() || run_again(); }
 
     /// The trampoline was resumed while the fiber is still in. @returns whether this thread goes on with it
     [[gnu::noinline]] bool goes_on_here() noexcept {
         thread_state& here = this_thread();
         if (&here == entered_on_)
             resumed_again_ = true;
-        if (here.current == this && fiber_->holds(__builtin_frame_address(0)))
+        if (here.current == this && home().holds(__builtin_frame_address(0)))
             return complete_inline(), false;
         if (&here != entered_on_)
             return gate_.wait_until_out(), true;
@@ -449,16 +488,16 @@ private:
         take_back(*outer, threads::bottom(*here));
     }
 
-    entry& entry_;                       ///< the task
+    entry* entry_;                       ///< the task
     exchanged_frames<Executor> all_;     ///< the frames whose handles lead to the trampoline
     frame_exchange<Executor> exchange_;  ///< of the innermost step
     thread* owner_;            ///< who owned the task when the fiber was last entered. Written by whoever does.
     std::optional<stand_in_task<Executor>>* stand_in_; ///< during `abandon`; made when it is needed
-    bool resumed_again_ = false; ///< the trampoline was, since this visit of the fiber began. Written by `goes_on_here`.
-    bool const runs_function_;           ///< or else it pumps the task
+    bool runs_function_;                 ///< or else it pumps the task
+    bool resumed_again_; ///< the trampoline was, since this visit of the fiber began. Written by `goes_on_here`.
     initiation_gate gate_;               ///< Asio before 1.24 only
     /// The task, while an operation of our own owns it, or `goes_on_here` has left it. Zero: owns nothing.
-    alignas(thread) unsigned char parked_[sizeof(thread)]{};
+    alignas(thread) unsigned char parked_[sizeof(thread)];
 };
 
 } // namespace GREENBACK_BACKEND_NAMESPACE

@@ -23,6 +23,8 @@ using call_result = std::decay_t<std::invoke_result_t<std::decay_t<F>, std::deca
 
 /// From the thread's cache, and back to it.
 struct cached_stack {
+    /// Where no portal is in force, and that without more ado; or else null. Says as well that the thread is known.
+    fiber* take_quickly(thread_state& here) noexcept { return cached_fiber(here); }
     fiber& take(thread_state& here) { return borrow_fiber(here); }
     [[gnu::always_inline]] static void give_back(thread_state& here, fiber& f) noexcept { return_fiber(here, f); }
 };
@@ -34,6 +36,7 @@ public:
         requires(!std::same_as<std::decay_t<A>, allocated_stack>)
     explicit allocated_stack(A&& alloc) : alloc_(std::forward<A>(alloc)) {}
 
+    static fiber* take_quickly(thread_state&) noexcept { return nullptr; }
     fiber& take(thread_state&) {
         boost::context::stack_context stack = alloc_.allocate();
         auto const top = reinterpret_cast<std::uintptr_t>(stack.sp);
@@ -81,6 +84,7 @@ public:
             fiber_ = source_ ? &source_(here) : &borrow_fiber(here);
         return *fiber_;
     }
+    fiber* taken() const noexcept { return fiber_; }
     bool busy = false; ///< a function runs, or waits, on it. Written where it starts and where it ends.
 
 private:
@@ -122,6 +126,12 @@ public:
             stack_->busy = false;
     }
 
+    fiber* take_quickly(thread_state& here) noexcept {
+        fiber* const f = here.exceptions && !stack_->busy ? stack_->taken() : nullptr;
+        if (f) [[likely]]
+            taken_ = stack_->busy = true;
+        return f;
+    }
     /// Marks the portal as running, for as long as this object lives. @throws portal_busy
     void occupy() {
         if (stack_->busy)
@@ -169,6 +179,23 @@ private:
 /// Chooses `portal_promise` for a coroutine that returns an `awaitable`.
 struct portal_body {};
 
+/// A reference that takes no room if there is nothing to refer to.
+template <class T> class reference_to {
+public:
+    reference_to(T& to) noexcept : to_(&to) {}
+    T& get() const noexcept { return *to_; }
+
+private:
+    T* to_;
+};
+template <class T>
+    requires std::is_empty_v<T>
+class reference_to<T> : T {
+public:
+    reference_to(T&) noexcept {}
+    T& get() noexcept { return *this; }
+};
+
 /// The promise of a portal that runs a function: the coroutine's parameters are the stack's source, the function and its
 /// arguments, and the promise, which outlives none of them, refers to those.
 template <class R, class Executor, class Stack, class F, class... Args>
@@ -180,7 +207,7 @@ public:
     ~portal_promise() {
         if (core_) [[unlikely]] {
             core_->abandon();
-            end();
+            end(*core_);
         }
     }
 
@@ -191,9 +218,9 @@ public:
     auto await_transform(first_run) noexcept {
         struct awaiter {
             portal_promise& self;
-            bool await_ready() const { return self.begin(); }
-            GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const noexcept {
-                return self.go_in_first();
+            bool await_ready() const noexcept { return false; }
+            GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const {
+                return self.begin();
             }
             bool await_resume() const noexcept { return self.is_over(); }
         };
@@ -215,26 +242,39 @@ public:
     }
 
 private:
+    Stack& stack() noexcept { return stack_.get(); }
     std::coroutine_handle<> own_handle() noexcept { return std::coroutine_handle<portal_promise>::from_promise(*this); }
 
-    /// @returns whether there was a portal in force, on whose fiber this coroutine runs: then all is done
+    /// @returns whether this coroutine stays suspended
     [[gnu::always_inline]] bool begin() {
-        if constexpr (requires { stack_.occupy(); })
-            stack_.occupy();
-        thread_state& here = this_thread();
-        if (core::in_force(here, this->asio_frame())) [[unlikely]]
-            return call_here();
-        fiber& f = stack_.take(here);
-        f.start(&job, this);
-        core_ = new (f.portal_memory) core(f, this->asio_frame(), true, own_handle(), here);
-        return false;
+        thread_state& here = this_resumer();
+        if (!here.current) [[likely]] {
+            if (fiber* const f = stack().take_quickly(here)) [[likely]]
+                return go_in(*f, here);
+        }
+        return begin_slowly();
     }
 
-    /// @returns whether this coroutine stays suspended
-    [[gnu::always_inline]] bool go_in_first() noexcept {
-        if (core_->run_first(*frame_access<Executor>::attached_thread(this->asio_frame())))
+    /// The same wherever the stack comes from, and if there is a portal in force.
+    [[gnu::noinline]] bool begin_slowly() {
+        if constexpr (requires { stack().occupy(); })
+            stack().occupy();
+        thread_state& here = this_thread();
+        if (core::in_force(here, this->asio_frame())) { // it runs this coroutine: so be it
+            call();
+            return false;
+        }
+        return go_in(stack().take(here), here);
+    }
+
+    [[gnu::always_inline]] bool go_in(fiber& f, thread_state& here) noexcept {
+        core* portal = new (f.portal_memory) core(this->asio_frame(), here);
+        core_ = portal;
+        portal->home().start(&job, this);
+        if (core::run_first(portal, here))
             return true;
-        end();
+        asm("" : "+r"(portal)); // or a register would be kept for what can be computed from it
+        end(*portal);
         return false;
     }
 
@@ -242,22 +282,17 @@ private:
     [[gnu::noinline]] bool is_over_later() noexcept {
         if (!core_->done())
             return false;
-        end();
+        end(*core_);
         return true;
     }
 
     /// On the thread that the fiber came out on for the last time.
-    [[gnu::always_inline]] void end() noexcept {
-        thread_state& here = core_->entered_on();
-        fiber& f = core_->home();
-        core_->~core();
+    [[gnu::always_inline]] void end(core& portal) noexcept {
+        fiber& f = portal.home();
+        thread_state& here = portal.entered_on();
+        portal.~core();
         core_ = nullptr;
-        stack_.give_back(here, f);
-    }
-
-    [[gnu::noinline]] bool call_here() noexcept {
-        call();
-        return true;
+        Stack::give_back(here, f);
     }
 
     /// The fiber's job.
@@ -281,7 +316,7 @@ private:
     }
 
     core* core_ = nullptr; ///< on the fiber's stack, from `begin` to `end`
-    Stack& stack_;
+    [[no_unique_address]] reference_to<Stack> stack_;
     F& f_;
     std::tuple<Args&...> args_;
 };

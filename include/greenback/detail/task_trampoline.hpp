@@ -62,7 +62,7 @@ private:
                 co_return;
             }
         }
-        self.core_ = new (f->portal_memory) core(*f, first, false, handle::from_promise(self), here);
+        self.core_ = new (f->portal_memory) core(first, handle::from_promise(self), here);
         job work{*self.core_, e == extent::call ? *frames::caller(first) : *frames::attached_thread(first)->entry_point()};
         f->start(&job::run, &work);
         while (!co_await run_fiber{self}) {

@@ -29,13 +29,20 @@ struct thread_state {
 extern std::atomic<unsigned> cache_generation;
 void renew_caches() noexcept;
 
-/// Read it through a function that is not inlined, and tells the compiler nothing, as the two below and `portal_here` are:
-/// see there.
+/// To be read where a switch of stacks can neither have come nor come between, and by the functions below.
 extern constinit thread_local thread_state state_of_this_thread;
 
 /// This thread's state. The function is opaque to the compiler: a fiber may continue on another thread, and an address
 /// of a thread-local that was computed before a switch would belong to the wrong one. Ask again after every switch.
 thread_state& this_thread() noexcept;
+
+/// The same for a resumer, before it goes in: it stays on its thread, so nothing has to be hidden from the compiler (but
+/// that this is a thread-local, which it would address anew each time). May be called where `this_thread` was not yet.
+[[gnu::always_inline]] inline thread_state& this_resumer() noexcept {
+    thread_state* s = &state_of_this_thread;
+    asm("" : "+r"(s));
+    return *s;
+}
 
 /// The portal whose fiber this thread is on, for signal handlers: does nothing but look.
 portal_base* current_portal() noexcept;
@@ -48,13 +55,20 @@ void watch_for_overflow() noexcept;
 fiber& borrow_fiber_slowly(thread_state& thread);
 void return_fiber_slowly(thread_state& thread, fiber& f) noexcept;
 
-[[gnu::always_inline]] inline fiber& borrow_fiber(thread_state& thread) {
+/// One from the cache, or null.
+[[gnu::always_inline]] inline fiber* cached_fiber(thread_state& thread) noexcept {
     fiber* f = thread.parked;
     if (!f || thread.generation != cache_generation.load(std::memory_order_relaxed)) [[unlikely]]
-        return borrow_fiber_slowly(thread);
+        return nullptr;
     thread.parked = f->next;
     --thread.parked_count;
-    return *f;
+    return f;
+}
+
+/// From the cache, or else new. @throws std::bad_alloc
+inline fiber& borrow_fiber(thread_state& thread) {
+    fiber* const f = cached_fiber(thread);
+    return f ? *f : borrow_fiber_slowly(thread);
 }
 
 [[gnu::always_inline]] inline void return_fiber(thread_state& thread, fiber& f) noexcept {

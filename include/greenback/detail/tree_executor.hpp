@@ -119,7 +119,7 @@ private:
 template <class Executor> class tree_scope {
 public:
     /// @pre on the fiber of this task's portal
-    tree_scope() : executor_(static_cast<portal_core<Executor>*>(this_thread().current)->task_executor()), outer_(executor_) {
+    tree_scope() : executor_(static_cast<portal_core<Executor>*>(portal_of(this_thread()))->task_executor()), outer_(executor_) {
         using direct = asio::io_context::executor_type;
         // Asio 1.22.1's target() doesn't compare the type: it would take a strand, or a pool, for a bare io_context.
         if (same_type(executor_.target_type(), typeid(direct)))
