@@ -68,6 +68,48 @@ void end_fiber(fiber& f) noexcept {
     f.magic.store(0, std::memory_order_release);
 }
 
+// ---- fibers whose end has to wait -------------------------------------------------------------------------------------
+//
+// An operation should give the fiber's operation_memory back before it completes. One that doesn't may still hold it when
+// the fiber's stack is to be given back: then the fiber is put aside here, until somebody looks again.
+
+struct waiting_fibers {
+    std::mutex mutex;
+    std::atomic<fiber*> first{nullptr}; // linked by `argument`, as they have no job. Written with the mutex held
+};
+
+/// Never destroyed: fibers may end after the program's other statics.
+waiting_fibers& waiting() noexcept {
+    alignas(waiting_fibers) static unsigned char memory[sizeof(waiting_fibers)];
+    static auto* const list = new (memory) waiting_fibers;
+    return *list;
+}
+
+/// @returns whether it has been put aside
+bool must_wait(fiber& f) noexcept {
+    if (!f.operation_memory_in_use.load(std::memory_order_acquire)) [[likely]]
+        return false;
+    waiting_fibers& list = waiting();
+    std::scoped_lock lock(list.mutex);
+    f.argument = list.first.load(std::memory_order_relaxed);
+    list.first.store(&f, std::memory_order_relaxed);
+    return true;
+}
+
+/// Ends those that need not wait any longer.
+void end_waiting() noexcept {
+    waiting_fibers& list = waiting();
+    if (!list.first.load(std::memory_order_relaxed)) [[likely]]
+        return;
+    fiber* f;
+    {
+        std::scoped_lock lock(list.mutex);
+        f = list.first.exchange(nullptr, std::memory_order_relaxed);
+    }
+    while (f)
+        destroy_fiber(*std::exchange(f, static_cast<fiber*>(f->argument))); // which puts it aside again, if it must
+}
+
 // ---- what a thread keeps --------------------------------------------------------------------------------------------
 //
 // A thread keeps the fibers it was given back last, up to 64 and 20 MiB of stack, with their pages, so that a portal
@@ -101,12 +143,17 @@ void trim_parked(thread_state& thread, unsigned keep) noexcept {
         std::size_t n = 0;
         while (f && n != std::size(batch)) {
             fiber* const next = f->next;
+            if (must_wait(*f)) {
+                f = next;
+                continue;
+            }
             batch[n++] = {f->stack.sp, f->stack.size};
             end_fiber(*f);
             f->~fiber();
             f = next;
         }
-        release_stacks(batch, n);
+        if (n != 0)
+            release_stacks(batch, n);
     }
 }
 
@@ -190,6 +237,8 @@ fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) n
 }
 
 void destroy_fiber(fiber& f) noexcept {
+    if (must_wait(f))
+        return;
     end_fiber(f);
     if (f.release) {
         elsewhere().remove(f);
@@ -209,6 +258,7 @@ void renew_caches() noexcept {
 }
 
 fiber& borrow_fiber_slowly(thread_state& thread) {
+    end_waiting();
     bool const keeps = renew_cache(thread);
     stack batch[batch_size];
     std::size_t const wanted = keeps ? std::min(batch_size, thread.parked_limit) : 1;

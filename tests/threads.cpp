@@ -223,6 +223,46 @@ TEST_CASE("an operation that completes on another thread before the fiber is out
     CHECK(done == tasks * rounds);
 }
 
+TEST_CASE("a task whose handler another thread drops before the fiber is out is destroyed once it is", "[threads]") {
+    asio::thread_pool pool(2);
+    std::atomic<int> unwound{0}, elsewhere{0};
+    std::thread::id initiated_on;
+    struct witness {
+        std::atomic<int>&unwound, &elsewhere;
+        std::thread::id const& initiated_on;
+        ~witness() {
+            if (thread_id() != initiated_on)
+                ++elsewhere;
+            ++unwound;
+        }
+    };
+    // The handler goes to another thread, which destroys it; the initiation returns a good while later.
+    const auto loses_its_handler = [&](auto token) {
+        return asio::async_initiate<decltype(token), void()>(
+            [&](auto handler) {
+                initiated_on = thread_id();
+                std::thread([h = std::move(handler)] {}).detach();
+                std::this_thread::sleep_for(std::chrono::milliseconds(5));
+            },
+            token);
+    };
+    const int rounds = 20;
+    for (int i = 0; i != rounds; ++i) {
+        const auto task = [&, in_coroutine = i % 2 == 0] {
+            const witness w{unwound, elsewhere, initiated_on};
+            if (in_coroutine)
+                await_(test::coroutine_that_calls([&] { await_(loses_its_handler(asio::use_awaitable)); }));
+            else
+                await_(loses_its_handler(asio::use_awaitable));
+        };
+        asio::co_spawn(pool, test::in_portal(test::every_kind[i % 5], task), asio::detached);
+        while (unwound != i + 1) // the pool's other thread must have nothing else to do
+            std::this_thread::yield();
+    }
+    pool.join();
+    CHECK(elsewhere > 0); // that other thread destroyed it, meanwhile or at least sometimes
+}
+
 TEST_CASE("coroutines on the fiber suspend thousands of times on a pool", "[threads]") {
     crew c;
     std::atomic<long> done{0};

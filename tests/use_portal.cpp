@@ -19,8 +19,11 @@ using asio::experimental::as_tuple;
 using asio::as_tuple;
 #endif
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -297,6 +300,65 @@ TEST_CASE("an operation that drops its handler destroys the task", "[use_portal]
     test::run_all(context); // nothing hangs
     CHECK(unwound == 2);
     CHECK_FALSE(went_on);
+}
+
+TEST_CASE("an operation may keep its memory for longer than it should", "[use_portal]") {
+    // Its own block, from the handler's allocator, outlives the handler's call, the function and the stack.
+    struct block {
+        unsigned const seed;
+        std::array<unsigned, 16> contents;
+        explicit block(unsigned s) : seed(s) { contents.fill(s); }
+        bool is_intact() const {
+            return std::all_of(contents.begin(), contents.end(), [this](unsigned u) { return u == seed; });
+        }
+    };
+    asio::io_context context;
+    std::vector<std::shared_ptr<block>> kept;
+    const auto keeps_a_block = [&](unsigned seed) {
+        asio::async_initiate<const greenback::use_portal_t&, void()>(
+            [&, seed](auto handler) {
+                kept.push_back(std::allocate_shared<block>(asio::get_associated_allocator(handler), seed));
+                asio::post(context, std::move(handler));
+            },
+            use_portal);
+    };
+    const auto own_stack = GENERATE(false, true);
+    const auto two = [&](unsigned seed) {
+        keeps_a_block(seed);
+        keeps_a_block(seed + 1);
+    };
+    unsigned const portals = 300; // more than a thread keeps
+    for (unsigned i = 0; i != portals; ++i) {
+        if (own_stack)
+            test::spawn(context, greenback::with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(100'000), two, 2 * i));
+        else
+            test::spawn(context, greenback::with_portal_run_sync(two, 2 * i));
+    }
+    test::run_all(context);
+    for (int i = 0; i != 200; ++i) // which use the same stacks, and leave nothing on them as it was
+        test::spawn(context, greenback::with_portal_run_sync([&] {
+                        volatile char much[3000];
+                        for (volatile char& c : much)
+                            c = 'x';
+                        asio::post(context, use_portal);
+                    }));
+    test::run_all(context);
+    REQUIRE(kept.size() == 2 * portals);
+    std::set<unsigned> seeds;
+    for (auto const& b : kept) {
+        REQUIRE(b->is_intact());
+        seeds.insert(b->seed);
+    }
+    CHECK(seeds.size() == 2 * portals);
+    CHECK(greenback::stats().live == 0);
+    std::size_t const stacks = greenback::stats().stacks_cached;
+    kept.clear();
+    // Given back, the stacks can be used again: as many portals as before need no new ones.
+    for (unsigned i = 0; i != portals; ++i)
+        test::spawn(context, greenback::with_portal_run_sync([&] { asio::post(context, use_portal); }));
+    test::run_all(context);
+    if (!own_stack)
+        CHECK(greenback::stats().stacks_cached <= stacks);
 }
 
 TEST_CASE("a hundred thousand operations in a row need no more stack than one", "[use_portal]") {

@@ -66,9 +66,10 @@ public:
     using return_type = typename result::type;
 
     template <class Initiation, class... InitArgs>
-    [[gnu::always_inline]] static return_type initiate(Initiation initiation, greenback::use_portal_t, InitArgs... args) {
-        greenback::detail::asio_portal& portal =
-            greenback::detail::portal_in_force(std::source_location());
-        return greenback::detail::operation<result, Initiation, InitArgs...>(portal, initiation, args...).run();
+    [[gnu::always_inline]] static return_type initiate(Initiation&& initiation, greenback::use_portal_t, InitArgs&&... args) {
+        greenback::detail::asio_portal& portal = greenback::detail::portal_in_force(std::source_location());
+        return greenback::detail::operation<result, Initiation&&, InitArgs&&...>(
+                   portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...)
+            .run();
     }
 };

@@ -107,6 +107,19 @@ struct fiber {
     alignas(16) unsigned char portal_memory[336];
     static fiber& of_portal(const void* in_memory) noexcept;
 
+    /// For the operation that is waited for. It lies here, and not on the stack, because an operation may keep it longer
+    /// than it should, even for longer than the portal lives.
+    alignas(16) unsigned char operation_memory[256];
+    /// Is it handed out? Written by whoever takes it, on whatever thread; the fiber doesn't end before it is back.
+    std::atomic<bool> operation_memory_in_use{false};
+
+    bool take_operation_memory() noexcept {
+        return !operation_memory_in_use.load(std::memory_order_relaxed) &&
+               !operation_memory_in_use.exchange(true, std::memory_order_acquire);
+    }
+    void return_operation_memory() noexcept { operation_memory_in_use.store(false, std::memory_order_release); }
+
+
     void start(void (*what)(void*), void* with) noexcept {
         job = what;
         argument = with;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <greenback/detail/asio_portal.hpp>
+#include <greenback/detail/operation_memory.hpp>
 
 #include <exception>
 #include <optional>
@@ -81,17 +82,20 @@ private:
 template <class Result> class operation_handler {
 public:
     using cancellation_slot_type = asio::cancellation_slot;
+    using allocator_type = operation_allocator<void>;
 
     operation_handler(asio_portal& portal, Result& result) noexcept : portal_(&portal), result_(&result) {}
     operation_handler(operation_handler&& other) noexcept
         : portal_(std::exchange(other.portal_, nullptr)), result_(other.result_) {}
     operation_handler& operator=(operation_handler&&) = delete;
-    ~operation_handler() {
-        if (portal_)
+    [[gnu::always_inline]] ~operation_handler() {
+        if (portal_) [[unlikely]]
             portal_->drop_parked();
     }
 
     cancellation_slot_type get_cancellation_slot() const noexcept { return portal_->state().slot(); }
+
+    allocator_type get_allocator() const noexcept { return allocator_type(portal_->home()); }
 
     template <class... Args> void operator()(Args&&... args) {
         result_->set(std::forward<Args>(args)...);
@@ -117,15 +121,16 @@ public:
 
 /// Does the operation complete on the task's executor anyway? Then its handler needs none, which saves the operation the
 /// work of tracking and dispatching through a second, type-erased one.
-template <class Initiation> bool completes_on_task(Initiation const& initiation, asio_portal& portal) noexcept {
+template <class Initiation> [[gnu::always_inline]] inline bool completes_on_task(Initiation const& initiation, asio_portal& portal) noexcept {
     return portal.runs_on(initiation.get_executor());
 }
 
-/// One operation, from its initiation to its result; lives on the fiber's stack.
+/// One operation, from its initiation to its result; lives on the fiber's stack, as does what the initiating function was
+/// called with: it hasn't returned. `Initiation` and `Args` are references.
 template <class Result, class Initiation, class... Args> class operation {
 public:
-    operation(asio_portal& portal, Initiation& initiation, Args&... args) noexcept
-        : portal_(portal), initiation_(initiation), args_(args...) {}
+    operation(asio_portal& portal, Initiation&& initiation, Args&&... args) noexcept
+        : portal_(portal), initiation_(std::forward<Initiation>(initiation)), args_(std::forward<Args>(args)...) {}
 
     [[gnu::always_inline]] typename Result::type run() {
         portal_.check_cancelled();
@@ -147,7 +152,8 @@ private:
         auto& op = *static_cast<operation*>(self);
         Handler handler(op.portal_, op.result_);
         try {
-            std::apply([&](Args&... args) { std::move(op.initiation_)(std::move(handler), std::move(args)...); }, op.args_);
+            std::apply([&](auto&... args) { std::forward<Initiation>(op.initiation_)(std::move(handler), std::forward<Args>(args)...); },
+                       op.args_);
         } catch (...) {
             if (!handler.still_here())
                 throw; // started or lost, nobody can tell: as Asio does, let it leave the event loop
@@ -159,8 +165,8 @@ private:
     }
 
     asio_portal& portal_;
-    Initiation& initiation_;
-    std::tuple<Args&...> args_;
+    Initiation&& initiation_;
+    std::tuple<Args&&...> args_;
     Result result_;
     std::exception_ptr not_started_;
 };

@@ -128,6 +128,7 @@ public:
     }
 
     void drop_parked() noexcept override {
+        gate_.set_out(); // it is, since before the operation was initiated
         // Asio's destructor posts the destruction of the task to its executor.
         thread task(std::move(parked()));
     }
@@ -135,6 +136,10 @@ public:
     /// The task is destroyed while the fiber waits: unwind it. Every await_ on it, the one that waits first, throws
     /// `abandoned` from now on, until its function has returned. Never on the fiber itself.
     void abandon() noexcept {
+        if constexpr (initiates_while_suspending) {
+            if (gate_.is_in()) [[unlikely]]
+                gate_.wait_until_out(); // an operation's handler was destroyed before its initiation had returned
+        }
         abandoned_ = true;
         kind_ = &abandoned_kind;
         owner_ = &parked(); // owns nothing
