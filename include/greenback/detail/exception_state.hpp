@@ -12,6 +12,8 @@ struct exception_state {
     void* caught;
     unsigned int uncaught;
 
+    bool any() const noexcept { return caught || uncaught; }
+
     exception_state() = default;
     /// Member by member: one wide load of what two stores have just written would wait for both to reach the cache.
     exception_state(exception_state const& other) noexcept : caught(other.caught), uncaught(other.uncaught) {}

@@ -74,22 +74,18 @@ public:
         return p->has_come_out();
     }
     /// The same for the first time, on the thread given to the constructor.
+    /// @pre it is on no fiber, and handles no exceptions: there is nothing to be put aside
     template <class Portal> [[gnu::always_inline]] static bool enter_first(Portal*& p, thread_state& thread) noexcept {
-        p->exceptions_ = *thread.exceptions;
-        *thread.exceptions = exception_state();
-        p->outer_ = thread.current;
         thread.current = p;
         switch_in(p);
-        return p->has_come_out();
+        return p->has_come_out_first();
     }
 
 protected:
     ~portal_base() = default;
 
     /// Is an exception handled, or on its way, in the code that runs?
-    bool handles_exceptions() const noexcept {
-        return entered_on_->exceptions->caught || entered_on_->exceptions->uncaught;
-    }
+    bool handles_exceptions() const noexcept { return entered_on_->exceptions->any(); }
 
     exception_state exceptions_;  ///< the fiber's, while it is out; the resumer's, while it is in
     portal_base* outer_;          ///< the portal whose fiber the resumer is on, while this one is in; or null
@@ -104,6 +100,14 @@ public:
     };
 
 private:
+    [[gnu::always_inline]] bool has_come_out_first() noexcept {
+        entered_on_->current = nullptr;
+        if (done())
+            return true; // what handled exceptions on the fiber has returned
+        exceptions_ = std::exchange(*entered_on_->exceptions, exception_state());
+        return false;
+    }
+
     [[gnu::always_inline]] bool has_come_out() noexcept {
         thread_state& thread = *entered_on_;
         thread.current = outer_;

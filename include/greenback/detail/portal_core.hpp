@@ -105,11 +105,22 @@ public:
         return run_again();
     }
 
-    /// The same for the first time, for a function.
-    GREENBACK_IN_AWAIT_SUSPEND static bool run_first(portal_core*& self, thread_state& here) noexcept {
-        if (portal_base::enter_first(self, here)) [[likely]]
-            return self->must_resume();
-        return self->leave_first();
+    // The same for the first time, for a function, in two steps: go in by `enter_first` if its precondition holds, or else
+    // by this; and then, if the job is not over, `leave_first`. @returns whether it is over; whether it stays suspended
+    bool enter_first_carefully(thread_state& here) noexcept {
+        exceptions_ = exception_state();
+        portal_core* self = this;
+        return portal_base::enter(self, here);
+    }
+    bool leave_first() noexcept { return !leave(false) || must_resume(); }
+
+    /// The job is over. If nobody has resumed the trampoline in the midst of its await_suspend, it goes on as if it had never
+    /// suspended. @returns whether it stays suspended
+    [[gnu::always_inline]] bool must_resume() noexcept {
+        if (!resumed_again_) [[likely]]
+            return false;
+        all_.trampoline().resume();
+        return true;
     }
 
     void resume_parked() override {
@@ -343,17 +354,6 @@ private:
                 }
             }
         }
-    }
-
-    [[gnu::noinline]] bool leave_first() noexcept { return !leave(false) || must_resume(); }
-
-    /// The job is over. If nobody has resumed the trampoline in the midst of its await_suspend, it goes on as if it had never
-    /// suspended. @returns whether it stays suspended
-    [[gnu::always_inline]] bool must_resume() noexcept {
-        if (!resumed_again_) [[likely]]
-            return false;
-        all_.trampoline().resume();
-        return true;
     }
 
     /// The task has come back already, on this very thread.

@@ -23,8 +23,11 @@ using call_result = std::decay_t<std::invoke_result_t<std::decay_t<F>, std::deca
 
 /// From the thread's cache, and back to it.
 struct cached_stack {
-    /// Where no portal is in force, and that without more ado; or else null. Says as well that the thread is known.
-    fiber* take_quickly(thread_state& here) noexcept { return cached_fiber(here); }
+    /// A fiber without more ado, for use where no portal is in force; or null. It says as well that the thread is known.
+    struct shortcut {
+        explicit shortcut(cached_stack&) noexcept {}
+        fiber* take(cached_stack&, thread_state& here) const noexcept { return cached_fiber(here); }
+    };
     fiber& take(thread_state& here) { return borrow_fiber(here); }
     [[gnu::always_inline]] static void give_back(thread_state& here, fiber& f) noexcept { return_fiber(here, f); }
 };
@@ -36,7 +39,10 @@ public:
         requires(!std::same_as<std::decay_t<A>, allocated_stack>)
     explicit allocated_stack(A&& alloc) : alloc_(std::forward<A>(alloc)) {}
 
-    static fiber* take_quickly(thread_state&) noexcept { return nullptr; }
+    struct shortcut {
+        explicit shortcut(allocated_stack&) noexcept {}
+        fiber* take(allocated_stack&, thread_state&) const noexcept { return nullptr; }
+    };
     fiber& take(thread_state&) {
         boost::context::stack_context stack = alloc_.allocate();
         auto const top = reinterpret_cast<std::uintptr_t>(stack.sp);
@@ -117,34 +123,46 @@ private:
     kept_stack* stack_;
 };
 
+/// That stack for one run. Occupied: from `occupy`, or the shortcut, to `vacate` or `give_back`.
 class borrowed_stack {
 public:
     explicit borrowed_stack(kept_stack_owner stack) noexcept : stack_(std::move(stack)) {}
-    borrowed_stack(borrowed_stack&& other) noexcept : stack_(std::move(other.stack_)) {} // before it is occupied
-    ~borrowed_stack() {
-        if (taken_)
-            stack_->busy = false;
-    }
 
-    fiber* take_quickly(thread_state& here) noexcept {
-        fiber* const f = here.exceptions && !stack_->busy ? stack_->taken() : nullptr;
-        if (f) [[likely]]
-            taken_ = stack_->busy = true;
-        return f;
-    }
-    /// Marks the portal as running, for as long as this object lives. @throws portal_busy
+    /// Knows the fiber, if the portal has one yet: finding it through the portal would be two loads more on the way to the
+    /// fiber's stack pointer, which everything else waits for.
+    class shortcut {
+    public:
+        explicit shortcut(borrowed_stack& from) noexcept : fiber_(from.stack_->taken()) {}
+        fiber* take(borrowed_stack& from, thread_state& here) const noexcept {
+            if (!fiber_ || !here.exceptions || from.stack_->busy) [[unlikely]]
+                return nullptr;
+            from.stack_->busy = true;
+            return fiber_;
+        }
+
+    private:
+        fiber* fiber_;
+    };
+    /// Marks the portal as running. @throws portal_busy
     void occupy() {
         if (stack_->busy)
             throw_portal_busy();
-        taken_ = stack_->busy = true;
+        stack_->busy = true;
     }
-    fiber& take(thread_state& here) { return stack_->take(here); }
+    void vacate() noexcept { stack_->busy = false; }
+    fiber& take(thread_state& here) {
+        try {
+            return stack_->take(here);
+        } catch (...) {
+            vacate();
+            throw;
+        }
+    }
     /// It stays with the portal.
-    static void give_back(thread_state&, fiber&) noexcept {}
+    void give_back(thread_state&, fiber&) noexcept { vacate(); }
 
 private:
     kept_stack_owner stack_;
-    bool taken_ = false;
 };
 
 // ---- the coroutine ---------------------------------------------------------------------------------------------------
@@ -203,7 +221,7 @@ class portal_promise : public frame_holder<R, Executor> {
     using core = portal_core<Executor>;
 
 public:
-    portal_promise(portal_body, Stack& stack, F& f, Args&... args) noexcept : stack_(stack), f_(f), args_(args...) {}
+    portal_promise(portal_body, Stack& stack, F& f, Args&... args) noexcept : stack_(stack), shortcut_(stack), f_(f), args_(args...) {}
     ~portal_promise() {
         if (core_) [[unlikely]] {
             core_->abandon();
@@ -249,8 +267,14 @@ private:
     [[gnu::always_inline]] bool begin() {
         thread_state& here = this_resumer();
         if (!here.current) [[likely]] {
-            if (fiber* const f = stack().take_quickly(here)) [[likely]]
-                return go_in(*f, here);
+            if (fiber* const f = shortcut_.take(stack(), here)) [[likely]] {
+                if (here.exceptions->any()) [[unlikely]]
+                    return go_in_carefully(*f, here);
+                core* portal = make_portal(*f, here);
+                if (!core::enter_first(portal, here)) [[unlikely]]
+                    return leave_first();
+                return portal->must_resume() || !end(*portal);
+            }
         }
         return begin_slowly();
     }
@@ -262,37 +286,44 @@ private:
         thread_state& here = this_thread();
         if (core::in_force(here, this->asio_frame())) { // it runs this coroutine: so be it
             call();
+            if constexpr (requires { stack().vacate(); })
+                stack().vacate();
             return false;
         }
-        return go_in(stack().take(here), here);
+        return go_in_carefully(stack().take(here), here);
     }
 
-    [[gnu::always_inline]] bool go_in(fiber& f, thread_state& here) noexcept {
-        core* portal = new (f.portal_memory) core(this->asio_frame(), here);
-        core_ = portal;
-        portal->home().start(&job, this);
-        if (core::run_first(portal, here))
-            return true;
-        asm("" : "+r"(portal)); // or a register would be kept for what can be computed from it
-        end(*portal);
-        return false;
+    [[gnu::noinline]] bool go_in_carefully(fiber& f, thread_state& here) noexcept {
+        if (!make_portal(f, here)->enter_first_carefully(here))
+            return leave_first();
+        return core_->must_resume() || !end(*core_);
+    }
+
+    [[gnu::noinline]] bool leave_first() noexcept {
+        core& portal = *core_; // not to be read later: while this coroutine stays suspended, it may be gone
+        return portal.leave_first() || !end(portal);
+    }
+
+    [[gnu::always_inline]] core* make_portal(fiber& f, thread_state& here) noexcept {
+        f.start(&job, this);
+        return core_ = new (f.portal_memory) core(this->asio_frame(), here);
     }
 
     [[gnu::always_inline]] bool is_over() noexcept { return !core_ || is_over_later(); }
     [[gnu::noinline]] bool is_over_later() noexcept {
         if (!core_->done())
             return false;
-        end(*core_);
-        return true;
+        return end(*core_);
     }
 
-    /// On the thread that the fiber came out on for the last time.
-    [[gnu::always_inline]] void end(core& portal) noexcept {
+    /// On the thread that the fiber came out on for the last time. @returns true
+    [[gnu::always_inline]] bool end(core& portal) noexcept {
         fiber& f = portal.home();
         thread_state& here = portal.entered_on();
         portal.~core();
         core_ = nullptr;
-        Stack::give_back(here, f);
+        stack().give_back(here, f);
+        return true;
     }
 
     /// The fiber's job.
@@ -317,6 +348,7 @@ private:
 
     core* core_ = nullptr; ///< on the fiber's stack, from `begin` to `end`
     [[no_unique_address]] reference_to<Stack> stack_;
+    [[no_unique_address]] typename Stack::shortcut shortcut_;
     F& f_;
     std::tuple<Args&...> args_;
 };
@@ -341,9 +373,9 @@ asio::awaitable<R, Executor> portal_coroutine(portal_body, Stack, F, Args...) {
 }
 
 template <class R, class Executor, class Stack, class F, class... Args>
-asio::awaitable<R, Executor> run_on_portal(portal_body tag, Stack stack, F&& f, Args&&... args) {
+[[gnu::always_inline]] inline asio::awaitable<R, Executor> run_on_portal(portal_body tag, Stack&& stack, F&& f, Args&&... args) {
     return portal_coroutine<R, Executor, Stack, std::decay_t<F>, std::decay_t<Args>...>(
-        tag, std::move(stack), std::forward<F>(f), std::forward<Args>(args)...);
+        tag, std::forward<Stack>(stack), std::forward<F>(f), std::forward<Args>(args)...);
 }
 
 } // namespace GREENBACK_BACKEND_NAMESPACE
