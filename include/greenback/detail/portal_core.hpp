@@ -128,7 +128,7 @@ public:
         f->attach_thread(&parked());
         f->clear_cancellation_slot();
         portal_core* self = this;
-        if (!run_fiber(self, &parked(), this_thread()))
+        if (!run_fiber(self, &parked(), this_resumer()))
             return;
         // Over. What follows may destroy this portal, so the task must not be held by it.
         thread task(std::move(self->parked()));
@@ -325,7 +325,7 @@ private:
             gate_.set_in();
         resumed_again_ = false;
         portal_core* self = this;
-        return !run_fiber(self, frames::attached_thread(*top()), this_thread()) || self->must_resume();
+        return !run_fiber(self, frames::attached_thread(*top()), this_resumer()) || self->must_resume();
     }
 
     /// Run the fiber, and what it leaves to be done, until it has suspended or its job is over.

@@ -265,7 +265,7 @@ private:
 
     /// @returns whether this coroutine stays suspended
     [[gnu::always_inline]] bool begin() {
-        thread_state& here = this_resumer();
+        thread_state& here = this_resumer_or_unknown();
         if (!here.current) [[likely]] {
             if (fiber* const f = shortcut_.take(stack(), here)) [[likely]] {
                 if (here.exceptions->any()) [[unlikely]]

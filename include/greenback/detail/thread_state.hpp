@@ -37,11 +37,16 @@ extern constinit thread_local thread_state state_of_this_thread;
 thread_state& this_thread() noexcept;
 
 /// The same for a resumer, before it goes in: it stays on its thread, so nothing has to be hidden from the compiler (but
-/// that this is a thread-local, which it would address anew each time). May be called where `this_thread` was not yet.
-[[gnu::always_inline]] inline thread_state& this_resumer() noexcept {
+/// that this is a thread-local, which it would address anew each time). Where nothing is known of the thread yet, as
+/// `exceptions` tells, `this_thread` must be asked.
+[[gnu::always_inline]] inline thread_state& this_resumer_or_unknown() noexcept {
     thread_state* s = &state_of_this_thread;
     asm("" : "+r"(s));
     return *s;
+}
+[[gnu::always_inline]] inline thread_state& this_resumer() noexcept {
+    thread_state& here = this_resumer_or_unknown();
+    return here.exceptions ? here : this_thread();
 }
 
 /// The portal whose fiber this thread is on, for signal handlers: does nothing but look.
