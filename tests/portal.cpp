@@ -393,3 +393,65 @@ TEST_CASE("portals nest: a task run to its end by a function in another portal h
     }));
     CHECK(inner == 3);
 }
+
+TEST_CASE("the first thing that a portal's function does may be anything", "[portal]") {
+    asio::io_context context, other;
+    int done = 0;
+    const std::vector<std::function<void()>> first_things = {
+        [&] { CHECK(greenback::has_portal()); },
+        [&] { CHECK(await_(test::value_of(7, false)) == 7); },
+        [&] { CHECK(await_(test::value_of(7, true)) == 7); },
+        [&] { asio::post(context, greenback::use_portal); },
+        [&] { await_(asio::post(context, test::deferred)); },
+        [&] { CHECK(await_(asio::this_coro::executor) == context.get_executor()); },
+        [&] { await_(std::suspend_never()); },
+        [&] { await_(greenback::with_portal_run_sync([&] { await_(test::yield_now()); })); },
+        [&] { await_(greenback::ensure_portal()); },
+        [&] { CHECK_THROWS_AS(await_(test::throwing(std::runtime_error("x"), false)), std::runtime_error); },
+        [&] {
+            try {
+                throw std::runtime_error("x");
+            } catch (const std::runtime_error&) {
+                await_(test::yield_now());
+            }
+        },
+        [&] { // another task, with a portal of its own, begins, waits and ends on this one's stack
+            test::spawn(other, greenback::with_portal_run_sync([&] { await_(test::yield_now()); }));
+            test::run_all(other);
+        },
+        [&] { // a task of another executor asks for a portal in force
+            test::spawn(other, greenback::ensure_portal());
+            test::run_all(other);
+        },
+        [&] {
+            asio::post(other, [] {
+                CHECK_FALSE(greenback::has_portal());
+                CHECK_THROWS_AS(await_(test::yield_now()), greenback::no_portal);
+            });
+            test::run_all(other);
+        },
+        [&] { CHECK(greenback::remaining_stack() < greenback::default_stack_size()); },
+        [&] { CHECK(greenback::stats().live >= 1); },
+    };
+    for (const auto& first_thing : first_things) {
+        const auto function = [&] {
+            first_thing();
+            CHECK(greenback::has_portal());
+            CHECK(std::current_exception() == nullptr);
+            await_(test::yield_now());
+            ++done;
+        };
+        test::spawn(context, greenback::with_portal_run_sync(function));
+        test::run_all(context);
+        test::spawn(context, [](auto f) -> asio::awaitable<void> {
+            greenback::portal p;
+            co_await p.run(f);
+            co_await p.run(f);
+        }(function));
+        test::run_all(context);
+        test::spawn(context, greenback::with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(), function));
+        test::run_all(context);
+    }
+    CHECK(done == 4 * int(first_things.size()));
+    CHECK(greenback::stats().live == 0);
+}
