@@ -32,6 +32,9 @@ namespace {
     return *s;
 }
 
-portal_base* current_portal() noexcept { return state_of_this_thread.current; }
+[[gnu::noinline]] portal_base* current_portal() noexcept {
+    asm volatile("" : : : "memory"); // as above
+    return state_of_this_thread.current;
+}
 
 } // namespace greenback::detail

@@ -87,7 +87,7 @@ waiting_fibers& waiting() noexcept {
 
 /// @returns whether it has been put aside
 bool must_wait(fiber& f) noexcept {
-    if (!f.operation_memory_in_use.load(std::memory_order_acquire)) [[likely]]
+    if (f.release || !f.operation_memory_in_use.load(std::memory_order_acquire)) [[likely]]
         return false;
     waiting_fibers& list = waiting();
     std::scoped_lock lock(list.mutex);
@@ -230,8 +230,10 @@ fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) n
     const auto bottom = reinterpret_cast<std::uintptr_t>(f->stack_bottom());
     f->other.store(boost::context::detail::make_fcontext(reinterpret_cast<void*>(below), below - bottom, fiber_main),
                    std::memory_order_relaxed);
-    if (release)
+    if (release) {
+        f->operation_memory_in_use.store(true, std::memory_order_relaxed);
         elsewhere().add(*f);
+    }
     f->magic.store(fiber::magic_value, std::memory_order_release);
     return f;
 }

@@ -3,6 +3,7 @@
 #include "support/asio.hpp"
 #include "support/catch.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -360,4 +361,54 @@ TEST_CASE("an awaitable of another executor type is refused and destroyed unrun"
     CHECK(text.find("await.cpp:") != std::string::npos);
     CHECK(text.find("any_io_executor") != std::string::npos);
     CHECK(text.find("basic_executor_type") != std::string::npos);
+}
+
+TEST_CASE("an operation may be completed by another portal's code before its initiation has returned", "[await]") {
+    const auto how = GENERATE(TEST_EVERY_KIND);
+    const auto in_coroutine = GENERATE(false, true);
+    CAPTURE(how, in_coroutine);
+    asio::io_context context, other;
+    std::string order;
+    const auto completed_by_another = [&](auto token) {
+        return asio::async_initiate<decltype(token), void()>(
+            [&](auto handler) {
+                // The initiation itself may be gone once the handler was called, as with use_awaitable: copies.
+                auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+                asio::io_context& loop = other;
+                std::string& record = order;
+                test::spawn(other, greenback::with_portal_run_sync([&order, shared] {
+                                await_(test::yield_now());
+                                order += 'c';
+                                std::move (*shared)();
+                                order += 'r';
+                                await_(test::yield_now());
+                            }));
+                test::poll_all(loop); // on this very stack
+                record += 'i';
+            },
+            token);
+    };
+    const auto synchronous = [&] {
+        for (int n = 0; n != 3; ++n) {
+            order += '(';
+            await_(completed_by_another(asio::use_awaitable));
+            order += ')';
+            completed_by_another(greenback::use_portal);
+            order += '.';
+        }
+    };
+    test::spawn(context, test::in_portal(how, [&] {
+                    if (in_coroutine)
+                        await_(test::coroutine_that_calls(synchronous));
+                    else
+                        synchronous();
+                    order += '!';
+                }));
+    test::run_all(context);
+    test::run_all(other);
+    CAPTURE(order);
+    CHECK(std::count(order.begin(), order.end(), '!') == 1);
+    CHECK(std::count(order.begin(), order.end(), '.') == 3);
+    CHECK(std::count(order.begin(), order.end(), 'i') == 6);
+    CHECK(greenback::stats().live == 0);
 }

@@ -3,6 +3,7 @@
 
 #include "support/asio.hpp"
 #include "support/catch.hpp"
+#include "support/child.hpp"
 
 #include <greenback/detail/fiber.hpp>
 #include <greenback/detail/thread_state.hpp>
@@ -13,10 +14,10 @@
 #include <string>
 #include <vector>
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 using namespace greenback::detail;
+using test::contains;
+using test::in_child;
+using test::outcome;
 
 namespace {
 
@@ -36,32 +37,8 @@ struct steps {
 };
 
 fiber& started(steps& s) {
-    s.on.job = &steps::run;
-    s.on.argument = &s;
+    s.on.start(&steps::run, &s);
     return s.on;
-}
-
-/// Runs `f` in a child process. @returns its status, and what it wrote to stderr
-template <class F> std::pair<int, std::string> in_child(F f) {
-    int ends[2];
-    REQUIRE(::pipe(ends) == 0);
-    const pid_t child = ::fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        ::dup2(ends[1], STDERR_FILENO);
-        ::close(ends[0]);
-        f();
-        ::_exit(0);
-    }
-    ::close(ends[1]);
-    std::string text;
-    std::array<char, 4096> buffer;
-    for (ssize_t n; (n = ::read(ends[0], buffer.data(), buffer.size())) > 0;)
-        text.append(buffer.data(), static_cast<std::size_t>(n));
-    ::close(ends[0]);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return {status, text};
 }
 
 [[gnu::noinline]] void write_at(volatile char* where, int index) { where[index] = 1; }
@@ -84,14 +61,16 @@ TEST_CASE("a fiber runs its job piece by piece", "[fiber]") {
 TEST_CASE("a fiber that has ended its job is the next one to be borrowed, and runs another", "[fiber]") {
     thread_state& here = this_thread();
     steps first{borrow_fiber(here), {}};
+    started(first);
     for (int i = 0; i < 3; ++i)
-        switch_in(started(first));
+        switch_in(first.on);
     return_fiber(here, first.on);
     fiber& again = borrow_fiber(here);
     CHECK(&again == &first.on);
     steps second{again, {}};
+    started(second);
     for (int i = 0; i < 3; ++i)
-        switch_in(started(second));
+        switch_in(again);
     CHECK(second.log.size() == 3);
     return_fiber(here, again);
 }
@@ -110,8 +89,7 @@ TEST_CASE("a fiber knows its own stack", "[fiber]") {
             j.held = j.on.holds(&local);
         }
     } j{f};
-    f.job = &job::run;
-    f.argument = &j;
+    f.start(&job::run, &j);
     switch_in(f);
     CHECK(j.held);
     return_fiber(here, f);
@@ -130,8 +108,7 @@ TEST_CASE("registers and the rounding mode survive a switch on both sides", "[fi
             j.inside = kept * b;
         }
     } j{borrow_fiber(here)};
-    j.on.job = &job::run;
-    j.on.argument = &j;
+    j.on.start(&job::run, &j);
     volatile double x = 2, y = 7;
     double kept = x / y;
     const int rounding = std::fegetround();
@@ -145,18 +122,23 @@ TEST_CASE("registers and the rounding mode survive a switch on both sides", "[fi
 
 TEST_CASE("AddressSanitizer sees a stack buffer overflow on a fiber", "[fiber]") {
 #if defined(TEST_UNDER_ASAN)
-    auto [status, text] = in_child([] {
+    const outcome result = in_child([] {
         test::run_task(greenback::with_portal_run_sync([] {
             asio::post(greenback::await_(asio::this_coro::executor), greenback::use_portal); // on a stack that was switched
             volatile char buffer[16] = {};
             write_at(buffer, 16);
         }));
+        return 0;
     });
-    CHECK_FALSE((WIFEXITED(status) && WEXITSTATUS(status) == 0));
-    CHECK(text.find("stack-buffer-overflow") != std::string::npos);
+    CAPTURE(result.said);
+    CHECK_FALSE(result.exited_with(0));
+    CHECK(contains(result.said, "stack-buffer-overflow"));
 #else
-    auto [status, text] = in_child([] { write_at(std::array<char, 16>().data(), 15); });
-    CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
-    CHECK(text.empty());
+    const outcome result = in_child([] {
+        write_at(std::array<char, 16>().data(), 15);
+        return 0;
+    });
+    CHECK(result.exited_with(0));
+    CHECK(result.said == "");
 #endif
 }

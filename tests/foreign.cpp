@@ -428,3 +428,42 @@ TEST_CASE("handles are resumed by many threads while the context goes away", "[f
     }
     CHECK(completed <= 20 * rounds);
 }
+
+TEST_CASE("an awaiter whose await_ready swallows abandoned is not waited for", "[foreign]") {
+    struct swallows {
+        bool await_ready() {
+            try {
+                await_(test::forever());
+            } catch (...) {
+            }
+            return false;
+        }
+        void await_suspend(std::coroutine_handle<>) { suspended = true; }
+        void await_resume() {}
+        bool& suspended;
+    };
+    const auto how = GENERATE(TEST_EVERY_KIND);
+    const auto in_coroutine = GENERATE(false, true);
+    CAPTURE(how, in_coroutine);
+    bool suspended = false, thrown = false;
+    {
+        asio::io_context context;
+        const auto synchronous = [&] {
+            try {
+                await_(swallows{suspended});
+            } catch (greenback::abandoned const&) {
+                thrown = true;
+                throw;
+            }
+        };
+        test::spawn(context, test::in_portal(how, [&] {
+                        if (in_coroutine)
+                            await_(test::coroutine_that_calls(synchronous));
+                        else
+                            synchronous();
+                    }));
+        test::poll_all(context);
+    }
+    CHECK(thrown);
+    CHECK_FALSE(suspended);
+}

@@ -1,30 +1,26 @@
 // SPDX-License-Identifier: MIT
 
 #include "support/catch.hpp"
+#include "support/child.hpp"
 
 #include <greenback/detail/stack_pool.hpp>
 #include <greenback/stack.hpp>
 
 #include <algorithm>
 #include <atomic>
-#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <functional>
 #include <limits>
 #include <new>
 #include <set>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -50,6 +46,10 @@ using detail::acquire_stacks;
 using detail::release_stack;
 using detail::release_stacks;
 using detail::stack;
+using test::contains;
+using test::in_child;
+using test::outcome;
+using test::say;
 
 namespace {
 
@@ -82,59 +82,6 @@ std::size_t mapping_count() {
     std::ifstream maps("/proc/self/maps");
     return static_cast<std::size_t>(std::count(std::istreambuf_iterator<char>(maps), {}, '\n'));
 }
-
-// How a child process ended, and what it wrote by `say`.
-struct outcome {
-    int status = 0;
-    std::string said;
-
-    bool exited_with(int code) const { return WIFEXITED(status) && WEXITSTATUS(status) == code; }
-    bool crashed() const { return WIFSIGNALED(status) && (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGBUS); }
-};
-
-int say_to = -1;
-
-void say(const char* text) noexcept {
-    const auto written = ::write(say_to, text, std::strlen(text));
-    (void)written;
-}
-
-// Runs `f` in a forked child, whose exit code is f's result. Nothing of Catch may be used in there.
-outcome in_child(const std::function<int()>& f) {
-    int ends[2];
-    if (::pipe(ends) != 0)
-        throw std::runtime_error("pipe");
-    const pid_t child = ::fork();
-    if (child < 0)
-        throw std::runtime_error("fork");
-    if (child == 0) {
-        // Catch and the sanitizers would turn the signal into a report and an exit of their own.
-        for (const int crash : {SIGSEGV, SIGBUS, SIGABRT})
-            std::signal(crash, SIG_DFL);
-        const rlimit no_core{0, 0}; // nor is a crash on purpose worth a dump
-        ::setrlimit(RLIMIT_CORE, &no_core);
-        ::alarm(30); // a lock held for ever would hang the test
-        ::close(ends[0]);
-        say_to = ends[1];
-        int code = 99;
-        try {
-            code = f();
-        } catch (const std::exception& e) {
-            say(e.what());
-        }
-        ::_exit(code);
-    }
-    ::close(ends[1]);
-    outcome result;
-    char text[512];
-    for (ssize_t n = 0; (n = ::read(ends[0], text, sizeof text)) > 0;)
-        result.said.append(text, static_cast<std::size_t>(n));
-    ::close(ends[0]);
-    ::waitpid(child, &result.status, 0);
-    return result;
-}
-
-bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
 } // namespace
 
@@ -351,7 +298,8 @@ TEST_CASE("the address space limit is named when it is reached, and nothing is l
     });
     CAPTURE(result.said);
     CHECK(result.exited_with(0));
-    CHECK(contains(result.said, "RLIMIT_AS"));
+    CHECK(contains(result.said,
+                   "LOG greenback: no stack to be had: the process has reached its address space limit (RLIMIT_AS"));
     CHECK(result.said.find("LOG") == result.said.rfind("LOG")); // once per process
 }
 
@@ -426,7 +374,7 @@ TEST_CASE("vm.max_map_count is named when guards run into it, and nothing is los
     CAPTURE(result.said);
     CHECK(result.exited_with(0));
     CHECK(contains(result.said, "LOG greenback: no stack to be had: the process has reached vm.max_map_count"));
-    CHECK(contains(result.said, "WITHOUT A GUARD") == unguarded);
+    CHECK(contains(result.said, "LOG greenback: WARNING: handing out stacks WITHOUT A GUARD") == unguarded);
     CHECK(std::count(result.said.begin(), result.said.end(), '\n') == (unguarded ? 2 : 1));
 }
 

@@ -4,6 +4,7 @@
 
 #include "support/asio.hpp"
 #include "support/catch.hpp"
+#include "support/child.hpp"
 
 #include <greenback/detail/stack_pool.hpp>
 #include <greenback/diagnostics.hpp>
@@ -16,9 +17,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdint>
-#include <cstring>
 #include <fstream>
-#include <functional>
 #include <limits>
 #include <new>
 #include <stdexcept>
@@ -28,11 +27,14 @@
 
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 using greenback::await_;
+using test::contains;
+using test::in_child;
+using test::outcome;
 using test::run_task;
+using test::say;
 
 namespace {
 
@@ -66,64 +68,11 @@ void let_escape(void* p) { asm volatile("" : : "r"(p) : "memory"); }
     return result;
 }
 
-/// How a child process ended, and what it wrote to stderr.
-struct outcome {
-    int status = 0;
-    std::string said;
-
-    bool exited_with(int code) const { return WIFEXITED(status) && WEXITSTATUS(status) == code; }
-    bool died_of(int a_signal) const { return WIFSIGNALED(status) && WTERMSIG(status) == a_signal; }
-    bool crashed() const { return died_of(SIGSEGV) || died_of(SIGBUS); }
-};
-
-void say(const char* text) noexcept {
-    auto const written = ::write(STDERR_FILENO, text, std::strlen(text));
-    (void)written;
-}
-
-/// Runs `f` in a forked child, whose exit code is f's result. Nothing of Catch may be used in there.
-outcome in_child(std::function<int()> const& f) {
-    int ends[2];
-    if (::pipe(ends) != 0)
-        throw std::runtime_error("pipe");
-    pid_t const child = ::fork();
-    if (child < 0)
-        throw std::runtime_error("fork");
-    if (child == 0) {
-        // Catch and the sanitizers would turn the signal into a report and an exit of their own.
-        for (int const crash : {SIGSEGV, SIGBUS, SIGABRT})
-            std::signal(crash, SIG_DFL);
-        rlimit const no_core{0, 0}; // nor is a crash on purpose worth a dump
-        ::setrlimit(RLIMIT_CORE, &no_core);
-        ::alarm(60); // a lock held for ever would hang the test
-        ::close(ends[0]);
-        ::dup2(ends[1], STDERR_FILENO);
-        ::close(ends[1]);
-        int code = 99;
-        try {
-            code = f();
-        } catch (std::exception const& e) {
-            say(e.what());
-        }
-        ::_exit(code);
-    }
-    ::close(ends[1]);
-    outcome result;
-    char text[512];
-    for (ssize_t n = 0; (n = ::read(ends[0], text, sizeof text)) > 0;)
-        result.said.append(text, static_cast<std::size_t>(n));
-    ::close(ends[0]);
-    ::waitpid(child, &result.status, 0);
-    return result;
-}
-
 std::size_t address_space_used() {
     std::size_t pages = 0;
     std::ifstream("/proc/self/statm") >> pages;
     return pages * greenback::pooled_stack::traits_type::page_size();
 }
-
-bool contains(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
 
 /// Restores what a test changes for the whole process.
 struct default_size_restored {

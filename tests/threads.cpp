@@ -227,6 +227,7 @@ TEST_CASE("a task whose handler another thread drops before the fiber is out is 
     asio::thread_pool pool(2);
     std::atomic<int> unwound{0}, elsewhere{0};
     std::thread::id initiated_on;
+    std::vector<std::thread> droppers;
     struct witness {
         std::atomic<int>&unwound, &elsewhere;
         std::thread::id const& initiated_on;
@@ -241,7 +242,7 @@ TEST_CASE("a task whose handler another thread drops before the fiber is out is 
         return asio::async_initiate<decltype(token), void()>(
             [&](auto handler) {
                 initiated_on = thread_id();
-                std::thread([h = std::move(handler)] {}).detach();
+                droppers.emplace_back([h = std::move(handler)] {});
                 std::this_thread::sleep_for(std::chrono::milliseconds(5));
             },
             token);
@@ -260,6 +261,8 @@ TEST_CASE("a task whose handler another thread drops before the fiber is out is 
             std::this_thread::yield();
     }
     pool.join();
+    for (std::thread& t : droppers)
+        t.join();
     CHECK(elsewhere > 0); // that other thread destroyed it, meanwhile or at least sometimes
 }
 

@@ -52,7 +52,7 @@ public:
     virtual void drop_parked() noexcept = 0;
 
     /// On the fiber: go out, leaving `e` to be run, and come back when the task is resumed. Meanwhile an operation's handler
-    /// owns the task. @throws no_portal · abandoned if the task is being destroyed instead
+    /// owns the task. @pre not abandoned @throws no_portal · abandoned if the task is being destroyed instead
     [[gnu::always_inline]] void wait_parked(errand e) {
         if (!park()) [[unlikely]]
             return wait_parked_in_coroutine(e);

@@ -110,7 +110,8 @@ struct fiber {
     /// For the operation that is waited for. It lies here, and not on the stack, because an operation may keep it longer
     /// than it should, even for longer than the portal lives.
     alignas(16) unsigned char operation_memory[256];
-    /// Is it handed out? Written by whoever takes it, on whatever thread; the fiber doesn't end before it is back.
+    /// Is it handed out? Written by whoever takes it, on whatever thread; the fiber doesn't end before it is back. Always
+    /// true on other allocators' stacks, which are to be given back when the function has returned.
     std::atomic<bool> operation_memory_in_use{false};
 
     bool take_operation_memory() noexcept {

@@ -194,6 +194,8 @@ public:
         asio::execution_context& context = asio::query(executor, asio::execution::context);
         list_ = asio::use_service<pending_bridges_service>(context).list();
         executor_ = std::move(executor);
+        if (portal_.abandoned()) [[unlikely]] // since await_foreign asked: await_ready may have awaited
+            throw_abandoned();
         portal_.wait_parked({&start, this});
         if (not_started_)
             std::rethrow_exception(std::exchange(not_started_, nullptr));

@@ -84,9 +84,10 @@ public:
     using cancellation_slot_type = asio::cancellation_slot;
     using allocator_type = operation_allocator<void>;
 
-    operation_handler(asio_portal& portal, Result& result) noexcept : portal_(&portal), result_(&result) {}
+    operation_handler(asio_portal& portal, Result& result) noexcept
+        : portal_(&portal), result_(&result), fiber_(&portal.home()) {}
     operation_handler(operation_handler&& other) noexcept
-        : portal_(std::exchange(other.portal_, nullptr)), result_(other.result_) {}
+        : portal_(std::exchange(other.portal_, nullptr)), result_(other.result_), fiber_(other.fiber_) {}
     operation_handler& operator=(operation_handler&&) = delete;
     [[gnu::always_inline]] ~operation_handler() {
         if (portal_) [[unlikely]]
@@ -95,7 +96,8 @@ public:
 
     cancellation_slot_type get_cancellation_slot() const noexcept { return portal_->state().slot(); }
 
-    allocator_type get_allocator() const noexcept { return allocator_type(portal_->home()); }
+    /// Asio asks for it even when it has moved from the handler, to free what it had allocated before something threw.
+    allocator_type get_allocator() const noexcept { return allocator_type(*fiber_); }
 
     template <class... Args> void operator()(Args&&... args) {
         result_->set(std::forward<Args>(args)...);
@@ -109,6 +111,9 @@ public:
 protected:
     asio_portal* portal_; ///< null once called or moved from
     Result* result_;
+
+private:
+    fiber* fiber_;
 };
 
 /// The same, completing on the task's executor.
@@ -156,7 +161,7 @@ private:
                        op.args_);
         } catch (...) {
             if (!handler.still_here())
-                throw; // started or lost, nobody can tell: as Asio does, let it leave the event loop
+                std::terminate(); // started or lost, nobody can tell, nor whether there still is a portal; as Asio before 1.24
             handler.release();
             op.not_started_ = std::current_exception();
             return true;

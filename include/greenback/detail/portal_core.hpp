@@ -123,7 +123,7 @@ public:
         return true;
     }
 
-    void resume_parked() override {
+    [[gnu::noinline]] void resume_parked() override {
         frame* f = top();
         f->attach_thread(&parked());
         f->clear_cancellation_slot();
@@ -319,6 +319,7 @@ private:
 
     frame* top() const noexcept { return private_access::top_of_stack(*entry_); }
     thread& parked() noexcept { return *std::launder(reinterpret_cast<thread*>(&parked_)); }
+    thread& left() noexcept { return *std::launder(reinterpret_cast<thread*>(&left_)); }
 
     [[gnu::always_inline]] bool run_again() noexcept {
         if constexpr (initiates_while_suspending)
@@ -340,33 +341,32 @@ private:
 
     /// The fiber has come out. @param over whether its job is
     [[gnu::always_inline]] bool leave(bool over) noexcept {
-        for (;; over = go_on()) {
-            if (over)
-                return true;
+        while (!over) {
             if (errand const e = errand_; e.run) {
                 errand_.run = nullptr;
                 if (!e.run(e.argument)) [[likely]]
                     return false;
+                over = go_on(parked());
             } else {
-                if constexpr (initiates_while_suspending) {
-                    if (!gate_.set_out()) [[likely]]
-                        return false;
-                }
+                if (!initiates_while_suspending || !gate_.set_out()) [[likely]]
+                    return false;
+                over = go_on(left());
             }
         }
+        return true;
     }
 
-    /// The task has come back already, on this very thread.
-    [[gnu::noinline, gnu::cold]] bool go_on() noexcept {
-        take_back(*owner_, threads::bottom(parked()));
+    /// The task has come back already, on this very thread. @param from who has it
+    [[gnu::noinline, gnu::cold]] bool go_on(thread& from) noexcept {
+        take_back(*owner_, from);
         portal_core* self = this;
         return portal_base::enter(self, *entered_on_);
     }
 
-    void take_back(thread& origin, entry_awaitable<Executor>& owner) noexcept {
-        if (&threads::bottom(origin) != &owner)
-            threads::bottom(origin) = std::move(owner);
-        top()->attach_thread(&origin);
+    void take_back(thread& to, thread& from) noexcept {
+        if (&to != &from)
+            threads::bottom(to) = std::move(threads::bottom(from));
+        top()->attach_thread(&to);
     }
 
     /// Resume the frame on top again and again, until the base is.
@@ -454,9 +454,7 @@ private:
             return gate_.wait_until_out(), true;
         // This very thread, further up its stack than the fiber's resumer: the fiber can't come out before we return.
         thread* const owner = top()->detach_thread();
-        entry_awaitable<Executor>& left = threads::bottom(parked()); // no operation of our own has the task meanwhile
-        if (&threads::bottom(*owner) != &left)
-            left = std::move(threads::bottom(*owner));
+        new (&left_) thread(std::move(*owner)); // not into `parked`: that may be the owner whom `step` asks for the task
         gate_.leave_task();
         return false;
     }
@@ -490,7 +488,7 @@ private:
         if (owner_ != here)
             return; // the fiber was out meanwhile: somebody else owns the task now
         owner_ = outer;
-        take_back(*outer, threads::bottom(*here));
+        take_back(*outer, *here);
     }
 
     entry* entry_;                       ///< the task
@@ -501,8 +499,8 @@ private:
     bool runs_function_;                 ///< or else it pumps the task
     bool resumed_again_; ///< the trampoline was, since this visit of the fiber began. Written by `goes_on_here`.
     initiation_gate gate_;               ///< Asio before 1.24 only
-    /// The task, while an operation of our own owns it, or `goes_on_here` has left it. Zero: owns nothing.
-    alignas(thread) unsigned char parked_[sizeof(thread)];
+    alignas(thread) unsigned char parked_[sizeof(thread)]; ///< the task, while an operation of our own owns it; or zero
+    alignas(thread) unsigned char left_[sizeof(thread)];   ///< the task, from `goes_on_here` to `go_on`
 };
 
 } // namespace GREENBACK_BACKEND_NAMESPACE
