@@ -24,8 +24,8 @@ namespace {
 
 [[gnu::noinline]] thread_state& this_thread() noexcept {
     thread_state* s = &state_of_this_thread;
-    // noinline alone still lets a compiler see that the function is pure and call it once for two calls (in a build with
-    // link-time optimisation). The empty statement may change *s, for all it knows.
+    // noinline alone still lets a compiler see that the function is pure and call it once for two calls (in a build
+    // with link-time optimisation). The empty statement may change *s, for all it knows.
     asm volatile("" : "+r"(s) : : "memory");
     if (!s->exceptions) [[unlikely]]
         first_seen(*s);

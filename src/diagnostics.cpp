@@ -30,7 +30,8 @@ portal_stats stats() noexcept {
         else
             ++result.stacks_cached;
     });
-    detail::for_each_fiber_elsewhere([](detail::fiber& f, void* r) { count(f, *static_cast<portal_stats*>(r)); }, &result);
+    detail::for_each_fiber_elsewhere([](detail::fiber& f, void* r) { count(f, *static_cast<portal_stats*>(r)); },
+                                     &result);
     return result;
 }
 

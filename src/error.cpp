@@ -33,7 +33,8 @@ const char* reason(no_portal_because why) {
                "co_spawn(executor, greenback::with_portal_run_sync(function, arguments...), token).";
     case no_portal_because::not_in_portal:
         return "greenback::await_ was called without a portal in this task. "
-               "Either call the synchronous function as co_await greenback::with_portal_run_sync(function, arguments...), "
+               "Either call the synchronous function as co_await greenback::with_portal_run_sync(function, "
+               "arguments...), "
                "or write co_await greenback::ensure_portal() once in each task whose synchronous code awaits. "
                "A task started with co_spawn, or as an operand of || or &&, has no portal of its parent's; "
                "a completion handler has none either: spawn a task in it.";
@@ -57,8 +58,8 @@ void throw_no_portal(std::source_location const& where, no_portal_because why) {
 
 void throw_executor_mismatch(std::source_location const& where, std::type_info const& awaitable,
                              std::type_info const& task) {
-    throw executor_mismatch(place(where) + "greenback::await_ of an awaitable whose executor is " + readable(awaitable) +
-                            " in a task whose executor is " + readable(task) +
+    throw executor_mismatch(place(where) + "greenback::await_ of an awaitable whose executor is " +
+                            readable(awaitable) + " in a task whose executor is " + readable(task) +
                             ". Declare the awaitable with the task's executor type, or start it as a task of its own: "
                             "await_(co_spawn(executor, std::move(awaitable), asio::deferred)).");
 }

@@ -16,7 +16,8 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 
 /// The portal for an awaitable with this executor type. @throws what stands in the way, having destroyed `x` unrun
 template <class T, class Executor>
-[[gnu::noinline, gnu::cold]] portal_base* check_portal(asio::awaitable<T, Executor>& x, std::source_location const& where) {
+[[gnu::noinline, gnu::cold]] portal_base* check_portal(asio::awaitable<T, Executor>& x,
+                                                       std::source_location const& where) {
     asio::awaitable<T, Executor> taken(std::move(x)); // destroyed by what is thrown
     portal_base* const p = check_portal_here(where);
     if (!same_type(p->executor_type(), typeid(Executor)))
@@ -35,8 +36,7 @@ template <class T, class Executor>
     return static_cast<portal_core<Executor>&>(*p).await(x);
 }
 
-template <class T, class Executor>
-void await_now(asio::awaitable<T, Executor>&, std::source_location const&) {
+template <class T, class Executor> void await_now(asio::awaitable<T, Executor>&, std::source_location const&) {
     static_assert(!sizeof(T*), "an awaitable can be awaited only once: write await_(std::move(x))");
 }
 
@@ -70,7 +70,9 @@ void await_now(Set set, std::source_location const& where) {
 }
 
 template <class X>
-concept awaited_by_asio = requires(X&& x, std::source_location const& where) { await_now(std::forward<X>(x), where); };
+concept awaited_by_asio = requires(X&& x, std::source_location const& where) {
+    await_now(std::forward<X>(x), where);
+};
 
 /// An operation that waits to be told what to do with its result: `timer.async_wait(asio::deferred)`.
 template <class X>
@@ -86,20 +88,24 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 ///
 /// `x` may be whatever `co_await` takes in such a task: an `asio::awaitable`, an asynchronous operation
 /// (`timer.async_wait(asio::deferred)`), a `this_coro` query or setting; and any C++20 awaiter, or type with
-/// `operator co_await`. Only synchronous code stands between the portal and this call; it needs to know nothing of either.
+/// `operator co_await`. Only synchronous code stands between the portal and this call; it needs to know nothing of
+/// either.
 ///
 /// @pre a portal of this task is in force (`has_portal()`), and no lock is held that another task may want meanwhile.
 /// @returns the result of `co_await x`; for an operation `void`, its value, or a tuple of its values.
-/// @throws the exceptions of `co_await x` · `no_portal` even if `x` is ready · `executor_mismatch` · `await_forbidden` ·
+/// @throws the exceptions of `co_await x` · `no_portal` even if `x` is ready · `executor_mismatch` · `await_forbidden`
+/// ·
 ///     `abandoned` if the task is destroyed meanwhile. Thrown before it starts, `x` is destroyed unrun.
 ///
 /// Cancellation: as `co_await`. One requested of the task reaches `x`; a task already cancelled throws first.
-/// Thread safety: what `await_` returns on is a thread that runs the task's executor, not always the one it was called on.
+/// Thread safety: what `await_` returns on is a thread that runs the task's executor, not always the one it was called
+/// on.
 ///     Thread-locals, `errno` and `this_thread::get_id()` may be stale in the calling function: see docs/pitfalls.md.
 /// Cost: none beyond `co_await`'s if `x` is ready; two stack switches if it is not. No allocation beyond that of `x`.
 /// Example: `std::size_t n = greenback::await_(socket.async_read_some(buffer, asio::deferred));`
 template <class Awaitable>
-[[gnu::always_inline]] inline decltype(auto) await_(Awaitable&& x, std::source_location where = std::source_location::current()) {
+[[gnu::always_inline]] inline decltype(auto) await_(Awaitable&& x,
+                                                    std::source_location where = std::source_location::current()) {
     if constexpr (detail::awaited_by_asio<Awaitable>) {
         return detail::await_now(std::forward<Awaitable>(x), where);
     } else if constexpr (detail::foreign_awaitable<Awaitable>) {

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
-// greenback: synchronous code that awaits, inside Asio coroutine tasks. The whole library, in the order in which it is best
-// read; each header can be included alone.
+// greenback: synchronous code that awaits, inside Asio coroutine tasks. The whole library, in the order in which it is
+// best read; each header can be included alone.
 #pragma once
 
 // What it is called, and what can go wrong.
-#include <greenback/version.hpp> // GREENBACK_VERSION
 #include <greenback/error.hpp>   // no_portal, executor_mismatch, await_forbidden, portal_busy, abandoned
+#include <greenback/version.hpp> // GREENBACK_VERSION
 
 // 1. Where a synchronous call chain lives: size, guard, pool.
 #include <greenback/stack.hpp> // pooled_stack, default_stack_size, stack_exhausted
 
 // 2. detail/fiber.hpp: switch in, switch out, and the picture of the two stacks.
 // 3. detail/portal_base.hpp, asio_portal.hpp, portal_core.hpp: the portal, a fiber that pumps its task's own frames.
-//    detail/operation.hpp: one operation that a fiber waits for. detail/asio_access.hpp: every asio::detail name in use.
+//    detail/operation.hpp: one operation that a fiber waits for. detail/asio_access.hpp: every asio::detail name in
+//    use.
 
 // 4. A portal: run a synchronous function in a task.
 #include <greenback/portal.hpp> // with_portal_run_sync, portal, has_portal

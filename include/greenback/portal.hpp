@@ -13,8 +13,8 @@
 namespace greenback {
 inline namespace GREENBACK_BACKEND_NAMESPACE {
 
-/// May `await_` be called right here, right now? False outside of a portal, in code that others run inline on its stack as
-/// far as that can be told, and while the task is being destroyed (so a destructor can ask first).
+/// May `await_` be called right here, right now? False outside of a portal, in code that others run inline on its stack
+/// as far as that can be told, and while the task is being destroyed (so a destructor can ask first).
 ///
 /// Thread safety: answers for the calling code. Cost: a few loads.
 inline bool has_portal() noexcept {
@@ -39,22 +39,23 @@ inline bool has_portal() noexcept {
 /// Destroyed while `f` waits, its `await_` throws `abandoned` and the stack is unwound before this coroutine is gone.
 /// Example: `Document d = co_await greenback::with_portal_run_sync(parse_document, std::move(socket));`
 template <class Executor = asio::any_io_executor, class F, class... Args>
-    requires(!std::same_as<std::decay_t<F>, std::allocator_arg_t>)
-auto with_portal_run_sync(F&& f, Args&&... args)
+requires(!std::same_as<std::decay_t<F>, std::allocator_arg_t>) auto with_portal_run_sync(F&& f, Args&&... args)
     -> asio::awaitable<detail::call_result<F, Args...>, Executor> {
     return detail::run_on_portal<detail::call_result<F, Args...>, Executor>(
         detail::portal_body(), detail::cached_stack(), std::forward<F>(f), std::forward<Args>(args)...);
 }
 
-/// The same on a stack from `alloc`, a stack allocator in the sense of Boost.Context. The stack is taken when the result is
-/// awaited and given back when `f` has returned. Where a portal is in force already, its stack is used instead.
-/// Example: `co_await greenback::with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(8 << 20), compile, text);`
+/// The same on a stack from `alloc`, a stack allocator in the sense of Boost.Context. The stack is taken when the
+/// result is awaited and given back when `f` has returned. Where a portal is in force already, its stack is used
+/// instead. Example: `co_await greenback::with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(8 << 20),
+/// compile, text);`
 template <class Executor = asio::any_io_executor, class StackAllocator, class F, class... Args>
 auto with_portal_run_sync(std::allocator_arg_t, StackAllocator&& alloc, F&& f, Args&&... args)
     -> asio::awaitable<detail::call_result<F, Args...>, Executor> {
     return detail::run_on_portal<detail::call_result<F, Args...>, Executor>(
-        detail::portal_body(), detail::allocated_stack<std::decay_t<StackAllocator>>(std::forward<StackAllocator>(alloc)),
-        std::forward<F>(f), std::forward<Args>(args)...);
+        detail::portal_body(),
+        detail::allocated_stack<std::decay_t<StackAllocator>>(std::forward<StackAllocator>(alloc)), std::forward<F>(f),
+        std::forward<Args>(args)...);
 }
 
 /// A portal to be used again and again: it owns one stack, from its first run to its end.

@@ -87,8 +87,8 @@ log_handler set_log_handler(log_handler handler) noexcept;
 
 /// How many bytes are left below the caller on the stack of the portal it runs on.
 ///
-/// For recursive code that would rather fail than overflow. An allocator that counts its guard in the size of a stack, as
-/// Boost's `protected_fixedsize_stack` does, leaves a page less than this says.
+/// For recursive code that would rather fail than overflow. An allocator that counts its guard in the size of a stack,
+/// as Boost's `protected_fixedsize_stack` does, leaves a page less than this says.
 ///
 /// @returns the bytes down to the guard; off every portal `SIZE_MAX`: nothing is known of that stack, and code that
 ///     asks whether there is enough goes on as it would without asking.
@@ -114,7 +114,8 @@ void measure_stack_use(bool on) noexcept;
 /// moment counts, and the result is in whole pages, the record at the top of each stack included (less than a page).
 /// What another allocator's stack was used for before it was a stack counts as well.
 ///
-/// @returns bytes: of all stacks that have their pages, and, since `measure_stack_use(true)`, of all that had them. 0 if
+/// @returns bytes: of all stacks that have their pages, and, since `measure_stack_use(true)`, of all that had them. 0
+/// if
 ///     there were none, or where the system doesn't tell (Linux does, by /proc/self/pagemap).
 ///
 /// Thread safety: may be called at any time from any thread.
@@ -126,12 +127,13 @@ std::size_t stack_high_water() noexcept;
 /// the size of that stack, the file and line of the portal's last `await_`, and how to have a larger one.
 ///
 /// It installs a handler for SIGSEGV and SIGBUS, and on each thread an alternate signal stack, unless it has one. After
-/// the line is written, the handler that was there before gets the fault, by running the faulting instruction again: the
-/// core dump, or the sanitizer's report, is what it would have been. Every other fault goes to that handler at once.
+/// the line is written, the handler that was there before gets the fault, by running the faulting instruction again:
+/// the core dump, or the sanitizer's report, is what it would have been. Every other fault goes to that handler at
+/// once.
 ///
 /// Call it first thing in `main`. A thread is prepared when it first has to do with portals; one that was before this
-/// call, when it next begins a portal. A thread that then only goes on with portals begun elsewhere dies without a word.
-/// A handler that is installed later, in place of this one, gets all faults. Once on, it stays on.
+/// call, when it next begins a portal. A thread that then only goes on with portals begun elsewhere dies without a
+/// word. A handler that is installed later, in place of this one, gets all faults. Once on, it stays on.
 ///
 /// Thread safety: may be called at any time from any thread; again, it prepares the calling thread only.
 /// Cost: 128 KiB of address space per thread, and nothing on the way in or out of a portal.

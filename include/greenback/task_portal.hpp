@@ -9,11 +9,12 @@
 namespace greenback {
 inline namespace GREENBACK_BACKEND_NAMESPACE {
 
-/// Give the current task a portal, until it ends: in the coroutine that awaits this, in its callers and in whatever they
-/// await from now on, `has_portal()` is true. Write it once in each task whose coroutines call synchronous code that awaits.
+/// Give the current task a portal, until it ends: in the coroutine that awaits this, in its callers and in whatever
+/// they await from now on, `has_portal()` is true. Write it once in each task whose coroutines call synchronous code
+/// that awaits.
 ///
-/// Where a portal is in force already, nothing happens: under `with_portal_run` or `with_portal_run_sync` it is theirs, and
-/// ends with them.
+/// Where a portal is in force already, nothing happens: under `with_portal_run` or `with_portal_run_sync` it is theirs,
+/// and ends with them.
 ///
 /// @pre awaited in a task whose executor type is `Executor`.
 /// @throws, from `co_await`, `std::bad_alloc` if there is no stack to be had; the task is then as it was.
@@ -39,15 +40,14 @@ template <class T, class Executor> asio::awaitable<T, Executor> bestow_portal(as
     return task;
 }
 
-/// Call `f(args...)`, which returns an `asio::awaitable`, and await it with a portal in force; afterwards `has_portal()`
-/// is what it was before. `f` and `args` are decay-copied now and used when the result is awaited.
+/// Call `f(args...)`, which returns an `asio::awaitable`, and await it with a portal in force; afterwards
+/// `has_portal()` is what it was before. `f` and `args` are decay-copied now and used when the result is awaited.
 ///
 /// @returns an awaitable of what `f`'s awaitable returns. @throws, from `co_await`, what `f` throws.
 /// Cancellation, executor, order of events: nothing changes. Thread safety: as `ensure_portal`.
 /// Cost: one coroutine frame besides `bestow_portal`'s. With a portal in force already: the frame alone.
 /// Example: `co_await greenback::with_portal_run(session, std::move(socket));`
-template <class F, class... Args>
-auto with_portal_run(F&& f, Args&&... args) -> detail::awaitable_result<F, Args...> {
+template <class F, class... Args> auto with_portal_run(F&& f, Args&&... args) -> detail::awaitable_result<F, Args...> {
     static_assert(detail::is_awaitable<detail::awaitable_result<F, Args...>>,
                   "with_portal_run takes a function that returns asio::awaitable; for a synchronous function write "
                   "with_portal_run_sync");
@@ -55,25 +55,25 @@ auto with_portal_run(F&& f, Args&&... args) -> detail::awaitable_result<F, Args.
         std::forward<F>(f), std::forward<Args>(args)...));
 }
 
-/// As `with_portal_run`, and every task spawned meanwhile on the task's executor gets a portal of its own, for its whole
-/// life; so do theirs: `co_spawn(co_await this_coro::executor, ...)`, and the operands of `||` and `&&`.
+/// As `with_portal_run`, and every task spawned meanwhile on the task's executor gets a portal of its own, for its
+/// whole life; so do theirs: `co_spawn(co_await this_coro::executor, ...)`, and the operands of `||` and `&&`.
 ///
 /// @pre the task's executor type is `asio::any_io_executor`.
 /// @returns an awaitable of what `f`'s awaitable returns. @throws, from `co_await`, what `f` throws.
-/// Executor: for the duration of `f`, `this_coro::executor` is another one in this task; it forwards to the task's own. The
-/// tasks spawned on it keep it for their lives.
-/// Cancellation, order of events: nothing changes. Thread safety: as `ensure_portal`.
-/// Cost: as `with_portal_run`; and each operation whose handler runs on the task's executor passes through one more.
-/// Example: `co_await greenback::with_portal_run_tree(serve_all, std::move(acceptor));`
+/// Executor: for the duration of `f`, `this_coro::executor` is another one in this task; it forwards to the task's own.
+/// The tasks spawned on it keep it for their lives. Cancellation, order of events: nothing changes. Thread safety: as
+/// `ensure_portal`. Cost: as `with_portal_run`; and each operation whose handler runs on the task's executor passes
+/// through one more. Example: `co_await greenback::with_portal_run_tree(serve_all, std::move(acceptor));`
 template <class F, class... Args>
 auto with_portal_run_tree(F&& f, Args&&... args) -> detail::awaitable_result<F, Args...> {
     static_assert(detail::is_awaitable<detail::awaitable_result<F, Args...>>,
                   "with_portal_run_tree takes a function that returns asio::awaitable");
-    static_assert(std::is_same_v<typename detail::awaitable_result<F, Args...>::executor_type, asio::any_io_executor>,
-                  "with_portal_run_tree gives the task another executor for a while, so the task's executor type must be "
-                  "able to hold it: asio::any_io_executor, the default of asio::awaitable");
-    return bestow_portal(detail::call_in_tree<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f),
-                                                                                      std::forward<Args>(args)...));
+    static_assert(
+        std::is_same_v<typename detail::awaitable_result<F, Args...>::executor_type, asio::any_io_executor>,
+        "with_portal_run_tree gives the task another executor for a while, so the task's executor type must be "
+        "able to hold it: asio::any_io_executor, the default of asio::awaitable");
+    return bestow_portal(
+        detail::call_in_tree<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f), std::forward<Args>(args)...));
 }
 
 } // namespace GREENBACK_BACKEND_NAMESPACE

@@ -19,9 +19,10 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 /// @throws the operation's error (`error_code` as `system_error`) · what its initiation throws · `no_portal` ·
 ///     `await_forbidden` · `abandoned`
 ///
-/// Cancellation: the operation gets the task's cancellation slot; a task already cancelled throws instead of starting it.
-/// Thread safety: as for `await_`.
-/// Cost: two stack switches, the operation itself, and no coroutine frame: the cheapest way to await an operation.
+/// Cancellation: the operation gets the task's cancellation slot; a task already cancelled throws instead of starting
+/// it. Thread safety: as for `await_`. Cost: two stack switches, the operation itself, and no coroutine frame: the
+/// cheapest way to await an operation. Up to 256
+///     bytes that it takes from its associated allocator lie at the top of the portal's stack, in a page in use anyway.
 /// Composes with `as_tuple(use_portal)`, `redirect_error(use_portal, ec)`, `bind_executor`, `bind_cancellation_slot`.
 /// Example: `asio::steady_timer(executor, 1s).async_wait(greenback::use_portal);`
 struct use_portal_t {
@@ -36,9 +37,9 @@ struct use_portal_t {
         /// From another executor that `InnerExecutor` can be made of. Whether it is this very type is asked first:
         /// otherwise the answer would depend on itself.
         template <class Other>
-            requires(!std::is_same_v<Other, executor_with_default> && !std::is_base_of_v<InnerExecutor, Other> &&
-                     std::is_convertible_v<Other const&, InnerExecutor>)
-        executor_with_default(Other const& ex) noexcept : InnerExecutor(ex) {}
+        requires(!std::is_same_v<Other, executor_with_default> && !std::is_base_of_v<InnerExecutor, Other> &&
+                 std::is_convertible_v<Other const&, InnerExecutor>) executor_with_default(Other const& ex)
+        noexcept : InnerExecutor(ex) {}
     };
 
     /// `T`, an I/O object, with `use_portal` as its default token.
@@ -58,15 +59,15 @@ inline constexpr use_portal_t use_portal{};
 } // namespace greenback
 
 /// Asio's customisation point for completion tokens.
-template <class R, class... Args>
-class GREENBACK_ASIO_ROOT::async_result<greenback::use_portal_t, R(Args...)> {
+template <class R, class... Args> class GREENBACK_ASIO_ROOT::async_result<greenback::use_portal_t, R(Args...)> {
     using result = greenback::detail::operation_result<std::decay_t<Args>...>;
 
 public:
     using return_type = typename result::type;
 
     template <class Initiation, class... InitArgs>
-    [[gnu::always_inline]] static return_type initiate(Initiation&& initiation, greenback::use_portal_t, InitArgs&&... args) {
+    [[gnu::always_inline]] static return_type initiate(Initiation&& initiation, greenback::use_portal_t,
+                                                       InitArgs&&... args) {
         greenback::detail::asio_portal& portal = greenback::detail::portal_in_force(std::source_location());
         return greenback::detail::operation<result, Initiation&&, InitArgs&&...>(
                    portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...)

@@ -8,8 +8,8 @@
 //   name                                            since   what for
 //   awaitable::frame_                               1.22.1  the frame of a coroutine that is to be awaited; making an
 //                                                           awaitable of a frame of our own
-//   awaitable_frame_base::coro_                     1.22.1  what Asio resumes; exchanged while a task waits on its fiber
-//   awaitable_frame_base::attached_thread_          1.22.1  who pumps; null while an operation owns the stack
+//   awaitable_frame_base::coro_                     1.22.1  what Asio resumes; exchanged while a task waits on its
+//   fiber awaitable_frame_base::attached_thread_          1.22.1  who pumps; null while an operation owns the stack
 //   awaitable_frame_base::caller_                   1.22.1  the frame below
 //   awaitable_frame_base::push_frame, attach_thread, detach_thread, pop_frame, await_transform,
 //     clear_cancellation_slot, unhandled_exception  1.22.1  public there; what `co_await` itself calls
@@ -21,8 +21,8 @@
 //   call_stack<>, strand_executor_service           1.22.1  is other code run inline on this fiber?
 //   awaitable_launch_context                        1.36    the same, for a task that `co_spawn` starts inline
 //   executor_function::impl_, impl, complete        1.22.1  which handler is it, and where: for with_portal_run_tree
-//   awaitable_handler; awaitable_async_op_handler   1.22.1; 1.27  the handler of the first step that co_spawn dispatches
-//   binder0::handler_                               1.22.1  what `dispatch` wraps it in
+//   awaitable_handler; awaitable_async_op_handler   1.22.1; 1.27  the handler of the first step that co_spawn
+//   dispatches binder0::handler_                               1.22.1  what `dispatch` wraps it in
 //
 // Protected members are named through a derived class; private ones in a specialisation of `awaitable_thread`, which
 // Asio befriends, or in an explicit instantiation, to which access does not apply.
@@ -51,7 +51,8 @@ template <class Executor> using task_thread = asio::detail::awaitable_thread<Exe
 template <> class GREENBACK_ASIO_ROOT::detail::awaitable_thread<greenback::detail::access_key> {
 public:
     template <class T, class Executor> static auto& frame(GREENBACK_ASIO_ROOT::awaitable<T, Executor>& a) noexcept {
-        static_assert(requires { a.frame_; }, "greenback: this Asio has no awaitable::frame_; please report its version");
+        static_assert(
+            requires { a.frame_; }, "greenback: this Asio has no awaitable::frame_; please report its version");
         return a.frame_;
     }
     template <class T, class Executor>
@@ -60,23 +61,27 @@ public:
         return GREENBACK_ASIO_ROOT::awaitable<T, Executor>(f);
     }
     template <class Entry> static auto& top_of_stack(Entry& e) noexcept {
-        static_assert(requires { e.top_of_stack_; },
-                      "greenback: this Asio's entry frame has no top_of_stack_; please report its version");
+        static_assert(
+            requires { e.top_of_stack_; },
+            "greenback: this Asio's entry frame has no top_of_stack_; please report its version");
         return e.top_of_stack_;
     }
     template <class Entry> static auto& state(Entry& e) noexcept {
-        static_assert(requires { e.cancellation_state_; },
-                      "greenback: this Asio's entry frame has no cancellation_state_; please report its version");
+        static_assert(
+            requires { e.cancellation_state_; },
+            "greenback: this Asio's entry frame has no cancellation_state_; please report its version");
         return e.cancellation_state_;
     }
     template <class Entry> static auto& parent_slot(Entry& e) noexcept {
-        static_assert(requires { e.parent_cancellation_slot_; },
-                      "greenback: this Asio's entry frame has no parent_cancellation_slot_; please report its version");
+        static_assert(
+            requires { e.parent_cancellation_slot_; },
+            "greenback: this Asio's entry frame has no parent_cancellation_slot_; please report its version");
         return e.parent_cancellation_slot_;
     }
     template <class Entry> static bool& throw_if_cancelled(Entry& e) noexcept {
-        static_assert(requires { e.throw_if_cancelled_; },
-                      "greenback: this Asio's entry frame has no throw_if_cancelled_; please report its version");
+        static_assert(
+            requires { e.throw_if_cancelled_; },
+            "greenback: this Asio's entry frame has no throw_if_cancelled_; please report its version");
         return e.throw_if_cancelled_;
     }
     template <class Entry> static auto& executor(Entry& e) noexcept { return e.u_.executor_; }
@@ -135,7 +140,8 @@ struct function_handler_tag {
     friend constexpr auto revealed(function_handler_tag);
 };
 template struct reveal<function_impl_tag, &asio::detail::executor_function::impl_>;
-template struct reveal<function_complete_tag, &asio::detail::executor_function::complete<first_step, std::allocator<void>>>;
+template struct reveal<function_complete_tag,
+                       &asio::detail::executor_function::complete<first_step, std::allocator<void>>>;
 template struct reveal<function_handler_tag,
                        &asio::detail::executor_function::impl<first_step, std::allocator<void>>::function_>;
 
@@ -161,7 +167,8 @@ template struct reveal<launch_stack_tag, &asio::detail::call_stack<asio::detail:
 #endif
 
 /// The innermost entry; null if there is none.
-template <class Entry> [[gnu::always_inline]] inline const void* innermost(asio::detail::tss_ptr<Entry> const& top) noexcept {
+template <class Entry>
+[[gnu::always_inline]] inline const void* innermost(asio::detail::tss_ptr<Entry> const& top) noexcept {
     Entry* const entry = top;
     return entry;
 }

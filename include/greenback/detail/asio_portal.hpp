@@ -51,8 +51,8 @@ public:
     /// The handler is destroyed without having been called: let the task be destroyed, through its executor.
     virtual void drop_parked() noexcept = 0;
 
-    /// On the fiber: go out, leaving `e` to be run, and come back when the task is resumed. Meanwhile an operation's handler
-    /// owns the task. @pre not abandoned @throws no_portal · abandoned if the task is being destroyed instead
+    /// On the fiber: go out, leaving `e` to be run, and come back when the task is resumed. Meanwhile an operation's
+    /// handler owns the task. @pre not abandoned @throws no_portal · abandoned if the task is being destroyed instead
     [[gnu::always_inline]] void wait_parked(errand e) {
         if (!park()) [[unlikely]]
             return wait_parked_in_coroutine(e);
@@ -69,21 +69,22 @@ public:
 protected:
     ~asio_portal() = default;
 
-    /// Take the task from whoever pumps it, to be held here. @returns false, having done nothing, if the synchronous code
-    /// was called by a coroutine that runs on the fiber, not by the portal itself.
+    /// Take the task from whoever pumps it, to be held here. @returns false, having done nothing, if the synchronous
+    /// code was called by a coroutine that runs on the fiber, not by the portal itself.
     virtual bool park() noexcept = 0;
     /// `wait_parked` where that is so.
     virtual void wait_parked_in_coroutine(errand e) = 0;
 
     asio::cancellation_state* state_; ///< these two are set by `prepare`
-    const void* executor_;           ///< the task's, of type `executor_type()`
+    const void* executor_;            ///< the task's, of type `executor_type()`
 };
 
 /// Is this code run inline on `f` by something that is not its synchronous code: a nested `run` or `poll` of an event
 /// loop, a strand that `dispatch` entered, a task that `co_spawn` starts? They leave an entry on the stack they run on.
 /// Reads thread-locals, so it must not be inlined where the stack may have changed threads.
 [[gnu::always_inline]] inline bool runs_inline(fiber const& f) noexcept {
-    if (f.holds(innermost(*revealed(loop_stack_tag()))) || f.holds(innermost(*revealed(strand_stack_tag())))) [[unlikely]]
+    if (f.holds(innermost(*revealed(loop_stack_tag()))) || f.holds(innermost(*revealed(strand_stack_tag()))))
+        [[unlikely]]
         return true;
 #if GREENBACK_ASIO_VERSION >= 103600
     if (f.holds(innermost(*revealed(launch_stack_tag())))) [[unlikely]]
@@ -117,8 +118,9 @@ protected:
     if (p && p->abandoned())
         throw_abandoned();
     if (!p || p->backend() != GREENBACK_BACKEND)
-        throw_no_portal(where, asio::detail::thread_context::top_of_thread_call_stack() ? no_portal_because::not_in_portal
-                                                                                          : no_portal_because::not_in_loop);
+        throw_no_portal(where, asio::detail::thread_context::top_of_thread_call_stack()
+                                   ? no_portal_because::not_in_portal
+                                   : no_portal_because::not_in_loop);
     if (runs_inline_on(p->home()))
         throw_no_portal(where, no_portal_because::runs_inline);
     return p;

@@ -61,7 +61,7 @@
 
 // Enter a context by a jump instead of a call? See `jump` below. Not with shadow stacks, which want every return to
 // match a call, and not where the registers a call may change are not listed below.
-#if defined(__x86_64__) && defined(__ELF__) && !defined(__APX_F__) && !(defined(__CET__) && (__CET__ & 2)) &&      \
+#if defined(__x86_64__) && defined(__ELF__) && !defined(__APX_F__) && !(defined(__CET__) && (__CET__ & 2)) && \
     !defined(__ILP32__) && !defined(GREENBACK_PLAIN_SWITCH)
 #define GREENBACK_JUMP_WITHOUT_CALL 1
 #endif
@@ -72,20 +72,21 @@ class portal_base;
 
 /// The record of a fiber, at the top of its stack. The layout is the same in every build, sanitized or not.
 struct fiber {
-    /// Where the other side continues: the resumer while the fiber runs, the fiber itself while it is out. Atomic because
-    /// `stats` may look; there is nobody else.
+    /// Where the other side continues: the resumer while the fiber runs, the fiber itself while it is out. Atomic
+    /// because `stats` may look; there is nobody else.
     std::atomic<boost::context::detail::fcontext_t> other{nullptr};
     void (*job)(void*) = nullptr;
     void* argument = nullptr;
     fiber* next = nullptr;     ///< in a cache, or among the fibers that are not on the pool's stacks
     fiber* previous = nullptr; ///< among those only
-    /// Has it a job? If not, it sleeps in its main loop: in a cache, or held by an idle `portal`. Set by whoever gives it
-    /// one, reset by its main loop when the job has returned.
+    /// Has it a job? If not, it sleeps in its main loop: in a cache, or held by an idle `portal`. Set by whoever gives
+    /// it one, reset by its main loop when the job has returned.
     std::atomic<bool> busy{false};
-    /// Which threads' caches it fits into: those of the same `thread_state::generation`. Written by who makes it; 0: none.
+    /// Which threads' caches it fits into: those of the same `thread_state::generation`. Written by who makes it; 0:
+    /// none.
     unsigned generation = 0;
-    /// Says that this is a fiber's record: what lies at the top of a stack from the pool may be anything. Written last when
-    /// a fiber is made, first when it is destroyed.
+    /// Says that this is a fiber's record: what lies at the top of a stack from the pool may be anything. Written last
+    /// when a fiber is made, first when it is destroyed.
     std::atomic<std::uint64_t> magic{0};
     static constexpr std::uint64_t magic_value = 0x67726e626b666272;
     bool valid() const noexcept { return magic.load(std::memory_order_acquire) == magic_value; }
@@ -107,11 +108,11 @@ struct fiber {
     alignas(16) unsigned char portal_memory[336];
     static fiber& of_portal(const void* in_memory) noexcept;
 
-    /// For the operation that is waited for. It lies here, and not on the stack, because an operation may keep it longer
-    /// than it should, even for longer than the portal lives.
+    /// For the operation that is waited for. It lies here, and not on the stack, because an operation may keep it
+    /// longer than it should, even for longer than the portal lives.
     alignas(16) unsigned char operation_memory[256];
-    /// Is it handed out? Written by whoever takes it, on whatever thread; the fiber doesn't end before it is back. Always
-    /// true on other allocators' stacks, which are to be given back when the function has returned.
+    /// Is it handed out? Written by whoever takes it, on whatever thread; the fiber doesn't end before it is back.
+    /// Always true on other allocators' stacks, which are to be given back when the function has returned.
     std::atomic<bool> operation_memory_in_use{false};
 
     bool take_operation_memory() noexcept {
@@ -119,7 +120,6 @@ struct fiber {
                !operation_memory_in_use.exchange(true, std::memory_order_acquire);
     }
     void return_operation_memory() noexcept { operation_memory_in_use.store(false, std::memory_order_release); }
-
 
     void start(void (*what)(void*), void* with) noexcept {
         job = what;
@@ -187,8 +187,8 @@ void for_each_fiber_elsewhere(void (*visit)(fiber&, void*), void* argument) noex
 
 /// The resumer's side: run the fiber of the portal `p` until it comes out.
 ///
-/// The compiler must forget what it knows of `p`: what it can compute from it after the switch, it would otherwise keep in
-/// registers, which every function on the way in would have to save.
+/// The compiler must forget what it knows of `p`: what it can compute from it after the switch, it would otherwise keep
+/// in registers, which every function on the way in would have to save.
 template <class Portal> [[gnu::always_inline]] inline void switch_in(Portal*& p) noexcept {
     fiber& f = p->home();
 #if defined(GREENBACK_ASAN)

@@ -22,13 +22,16 @@ concept awaiter = requires(X& x, std::coroutine_handle<> h) {
 };
 
 template <class X>
-concept has_member_co_await = requires(X&& x) { std::forward<X>(x).operator co_await(); };
+concept has_member_co_await = requires(X&& x) {
+    std::forward<X>(x).operator co_await();
+};
 template <class X>
-concept has_free_co_await = requires(X&& x) { operator co_await(std::forward<X>(x)); };
+concept has_free_co_await = requires(X&& x) {
+    operator co_await(std::forward<X>(x));
+};
 
 template <class X>
-concept foreign_awaitable =
-    has_member_co_await<X> || has_free_co_await<X> || awaiter<std::remove_reference_t<X>>;
+concept foreign_awaitable = has_member_co_await<X> || has_free_co_await<X> || awaiter<std::remove_reference_t<X>>;
 
 template <foreign_awaitable X> decltype(auto) get_awaiter(X&& x) {
     if constexpr (has_member_co_await<X>)
@@ -70,15 +73,16 @@ private:
 };
 
 /// What the awaiter gets for a coroutine: resumed, it posts the task's continuation to the task's executor and is gone.
-/// It belongs to whoever will resume it, not to the task, so a resumption after the task's end finds it, and does nothing.
+/// It belongs to whoever will resume it, not to the task, so a resumption after the task's end finds it, and does
+/// nothing.
 class bridge {
 public:
     struct promise_type;
     using handle = std::coroutine_handle<promise_type>;
 
     bridge(std::shared_ptr<pending_bridges> list, asio::any_io_executor const& executor, foreign_handler&& handler)
-        : list_(std::move(list)),
-          executor_(asio::prefer(executor, asio::execution::outstanding_work.tracked)), handler_(std::move(handler)) {
+        : list_(std::move(list)), executor_(asio::prefer(executor, asio::execution::outstanding_work.tracked)),
+          handler_(std::move(handler)) {
         list_->add(*this);
     }
     bridge(bridge const&) = delete;
@@ -180,7 +184,8 @@ struct std::coroutine_traits<std::coroutine_handle<greenback::detail::bridge::pr
 namespace greenback::detail {
 inline namespace GREENBACK_BACKEND_NAMESPACE {
 
-inline bridge::handle make_bridge(std::shared_ptr<pending_bridges> const&, asio::any_io_executor const&, foreign_handler&) {
+inline bridge::handle make_bridge(std::shared_ptr<pending_bridges> const&, asio::any_io_executor const&,
+                                  foreign_handler&) {
     (co_await bridge::promise_type::self()).complete();
 }
 

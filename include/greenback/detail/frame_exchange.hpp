@@ -12,10 +12,12 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 
 /// What a portal knows of the frames it has exchanged the handles of.
 template <class Executor> struct exchanged_frames {
-    void* trampoline_address;                    ///< where their handles lead
-    frame_base<Executor>* outermost;             ///< the one furthest out, by which the task's destruction gets here; or null
+    void* trampoline_address;        ///< where their handles lead
+    frame_base<Executor>* outermost; ///< the one furthest out, by which the task's destruction gets here; or null
 
-    std::coroutine_handle<> trampoline() const noexcept { return std::coroutine_handle<>::from_address(trampoline_address); }
+    std::coroutine_handle<> trampoline() const noexcept {
+        return std::coroutine_handle<>::from_address(trampoline_address);
+    }
 };
 
 /// Marks `f` as a body for as long as await_ lasts: its handle leads to the trampoline.
@@ -25,7 +27,8 @@ template <class Executor> class body_scope {
 
 public:
     body_scope(frame& f, exchanged_frames<Executor>& all) noexcept
-        : frame_(f), all_(all), coroutine_(std::exchange(frames::coroutine(f), all.trampoline())), outermost_(all.outermost) {
+        : frame_(f), all_(all), coroutine_(std::exchange(frames::coroutine(f), all.trampoline())),
+          outermost_(all.outermost) {
         if (!outermost_)
             all.outermost = &f;
     }
@@ -49,11 +52,11 @@ template <class Executor> struct frame_exchange {
     using frames = frame_access<Executor>;
 
     frame* top;
-    void* top_coroutine;     ///< addresses, as a handle would be set to null first
-    frame* caller;           ///< null: it is the base, which is not ours to change, or nothing is exchanged
+    void* top_coroutine; ///< addresses, as a handle would be set to null first
+    frame* caller;       ///< null: it is the base, which is not ours to change, or nothing is exchanged
     void* caller_coroutine;
-    /// Down to which the pump goes whose steps these are. Where the portal runs a function, and that is the body, its frame:
-    /// so the code that runs is the function's own if this is the top frame.
+    /// Down to which the pump goes whose steps these are. Where the portal runs a function, and that is the body, its
+    /// frame: so the code that runs is the function's own if this is the top frame.
     frame* base;
 
     /// @returns the handle of `f`, the top frame

@@ -9,11 +9,11 @@
 namespace greenback::detail {
 
 /// Before Asio 1.24 an operation is initiated on the fiber, so it may be over, and another thread may resume the task,
-/// while the fiber is still on its way out. That thread waits here, for about as long as a switch takes: an initiation has
-/// nothing left to do but to return.
+/// while the fiber is still on its way out. That thread waits here, for about as long as a switch takes: an initiation
+/// has nothing left to do but to return.
 ///
-/// It does not hand the task to the thread that is leaving: the operation's handler may be bound to an executor, a strand
-/// say, that only the resuming thread is in.
+/// It does not hand the task to the thread that is leaving: the operation's handler may be bound to an executor, a
+/// strand say, that only the resuming thread is in.
 ///
 /// The fiber comes out with a plain store, and whoever waits has to look. To be woken would take an atomic exchange in
 /// every switch, some 6 ns each, for what hardly ever happens; a thread woken that way would not be any sooner.
@@ -51,8 +51,8 @@ public:
         }
     }
 
-    /// The thread whose fiber is in, further down its stack, resumes the task: it can't wait for itself, so it leaves the
-    /// task for `set_out` to find.
+    /// The thread whose fiber is in, further down its stack, resumes the task: it can't wait for itself, so it leaves
+    /// the task for `set_out` to find.
     void leave_task() noexcept { state_.store(state::left, std::memory_order_relaxed); }
 
 private:

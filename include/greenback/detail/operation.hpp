@@ -14,7 +14,8 @@
 namespace greenback::detail {
 inline namespace GREENBACK_BACKEND_NAMESPACE {
 
-/// The values of an operation's result, on the waiting fiber's stack: from the handler's arguments to a returned value or an exception.
+/// The values of an operation's result, on the waiting fiber's stack: from the handler's arguments to a returned value
+/// or an exception.
 template <class... Ts> class operation_values {
 public:
     using type = std::tuple<Ts...>;
@@ -77,8 +78,8 @@ private:
     std::exception_ptr error_;
 };
 
-/// The completion handler. It owns the task from the initiation on: called, it continues the task; destroyed uncalled, it
-/// lets the task be destroyed. Without an associated executor it completes on the operation's own.
+/// The completion handler. It owns the task from the initiation on: called, it continues the task; destroyed uncalled,
+/// it lets the task be destroyed. Without an associated executor it completes on the operation's own.
 template <class Result> class operation_handler {
 public:
     using cancellation_slot_type = asio::cancellation_slot;
@@ -124,14 +125,15 @@ public:
     executor_type get_executor() const noexcept { return this->portal_->executor(); }
 };
 
-/// Does the operation complete on the task's executor anyway? Then its handler needs none, which saves the operation the
-/// work of tracking and dispatching through a second, type-erased one.
-template <class Initiation> [[gnu::always_inline]] inline bool completes_on_task(Initiation const& initiation, asio_portal& portal) noexcept {
+/// Does the operation complete on the task's executor anyway? Then its handler needs none, which saves the operation
+/// the work of tracking and dispatching through a second, type-erased one.
+template <class Initiation>
+[[gnu::always_inline]] inline bool completes_on_task(Initiation const& initiation, asio_portal& portal) noexcept {
     return portal.runs_on(initiation.get_executor());
 }
 
-/// One operation, from its initiation to its result; lives on the fiber's stack, as does what the initiating function was
-/// called with: it hasn't returned. `Initiation` and `Args` are references.
+/// One operation, from its initiation to its result; lives on the fiber's stack, as does what the initiating function
+/// was called with: it hasn't returned. `Initiation` and `Args` are references.
 template <class Result, class Initiation, class... Args> class operation {
 public:
     operation(asio_portal& portal, Initiation&& initiation, Args&&... args) noexcept
@@ -151,17 +153,21 @@ public:
     }
 
 private:
-    /// Runs on the resumer's stack, the fiber being out. Once the initiation has the handler, the operation may be over at
-    /// any moment and this object with it. @returns whether the fiber is to go on at once
+    /// Runs on the resumer's stack, the fiber being out. Once the initiation has the handler, the operation may be over
+    /// at any moment and this object with it. @returns whether the fiber is to go on at once
     template <class Handler> static bool initiate(void* self) {
         auto& op = *static_cast<operation*>(self);
         Handler handler(op.portal_, op.result_);
         try {
-            std::apply([&](auto&... args) { std::forward<Initiation>(op.initiation_)(std::move(handler), std::forward<Args>(args)...); },
-                       op.args_);
+            std::apply(
+                [&](auto&... args) {
+                    std::forward<Initiation>(op.initiation_)(std::move(handler), std::forward<Args>(args)...);
+                },
+                op.args_);
         } catch (...) {
             if (!handler.still_here())
-                std::terminate(); // started or lost, nobody can tell, nor whether there still is a portal; as Asio before 1.24
+                std::terminate(); // started or lost, nobody can tell, nor whether there still is a portal; as Asio
+                                  // before 1.24
             handler.release();
             op.not_started_ = std::current_exception();
             return true;

@@ -17,7 +17,8 @@ public:
     using value_type = T;
 
     explicit operation_allocator(fiber& f) noexcept : fiber_(&f) {}
-    template <class U> operation_allocator(operation_allocator<U> const& other) noexcept : fiber_(&other.waiting_fiber()) {}
+    template <class U>
+    operation_allocator(operation_allocator<U> const& other) noexcept : fiber_(&other.waiting_fiber()) {}
 
     T* allocate(std::size_t n) {
         if constexpr (alignof(T) <= alignof(std::max_align_t)) {
@@ -46,7 +47,8 @@ template <> class operation_allocator<void> {
 public:
     using value_type = void;
     explicit operation_allocator(fiber& f) noexcept : fiber_(&f) {}
-    template <class U> operation_allocator(operation_allocator<U> const& other) noexcept : fiber_(&other.waiting_fiber()) {}
+    template <class U>
+    operation_allocator(operation_allocator<U> const& other) noexcept : fiber_(&other.waiting_fiber()) {}
     fiber& waiting_fiber() const noexcept { return *fiber_; }
     template <class U> bool operator==(operation_allocator<U> const& other) const noexcept {
         return fiber_ == &other.waiting_fiber();

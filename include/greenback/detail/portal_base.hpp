@@ -50,7 +50,8 @@ public:
     /// The thread that entered the fiber last.
     thread_state& entered_on() const noexcept { return *entered_on_; }
 
-    /// Most of a portal is of use only to what awaits, so a portal that runs a function leaves it for the first who asks.
+    /// Most of a portal is of use only to what awaits, so a portal that runs a function leaves it for the first who
+    /// asks.
     bool is_prepared() const noexcept { return kind_ != &unprepared_kind; }
     virtual void prepare() noexcept = 0;
 
@@ -59,9 +60,9 @@ public:
     virtual bool serving() const noexcept = 0;
 
     /// Run the fiber of `p` until it comes out. Called on the resumer's stack, and the only writer of
-    /// `thread_state::current`. The exception state is exchanged on this side alone: this function starts and ends on one
-    /// thread, which cannot be said of anything on the fiber. What it puts aside is kept in the portal: nothing but `p` need
-    /// survive in registers, see `switch_in`.
+    /// `thread_state::current`. The exception state is exchanged on this side alone: this function starts and ends on
+    /// one thread, which cannot be said of anything on the fiber. What it puts aside is kept in the portal: nothing but
+    /// `p` need survive in registers, see `switch_in`.
     /// @returns whether its job is over
     template <class Portal> [[gnu::always_inline]] static bool enter(Portal*& p, thread_state& thread) noexcept {
         exception_state const resumers = *thread.exceptions;
@@ -87,12 +88,12 @@ protected:
     /// Is an exception handled, or on its way, in the code that runs?
     bool handles_exceptions() const noexcept { return entered_on_->exceptions->any(); }
 
-    exception_state exceptions_;  ///< the fiber's, while it is out; the resumer's, while it is in
-    portal_base* outer_;          ///< the portal whose fiber the resumer is on, while this one is in; or null
-    thread_state* entered_on_;    ///< the thread whose fiber this is while it is in
-    errand errand_;               ///< written by the fiber before it goes out, read by its resumer
-    const portal_kind* kind_;     ///< at first `unprepared_kind`; once the task is being destroyed `abandoned_kind`
-    bool abandoned_;              ///< the task is being destroyed. Written by `prepare` and by `abandon`.
+    exception_state exceptions_; ///< the fiber's, while it is out; the resumer's, while it is in
+    portal_base* outer_;         ///< the portal whose fiber the resumer is on, while this one is in; or null
+    thread_state* entered_on_;   ///< the thread whose fiber this is while it is in
+    errand errand_;              ///< written by the fiber before it goes out, read by its resumer
+    const portal_kind* kind_;    ///< at first `unprepared_kind`; once the task is being destroyed `abandoned_kind`
+    bool abandoned_;             ///< the task is being destroyed. Written by `prepare` and by `abandon`.
 
 public:
     union {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The portal itself: a fiber that pumps its task's own coroutine frames.
 //
-// A task is a stack of frames. Where Asio pumps it, a frame runs on the thread's stack and may suspend only itself. Where
-// a portal pumps it, a frame (or plain synchronous code in its place) runs on the fiber, and `await_` pushes the awaited
-// coroutine on the task's stack and pumps on until it is popped:
+// A task is a stack of frames. Where Asio pumps it, a frame runs on the thread's stack and may suspend only itself.
+// Where a portal pumps it, a frame (or plain synchronous code in its place) runs on the fiber, and `await_` pushes the
+// awaited coroutine on the task's stack and pumps on until it is popped:
 //
 //     entry frame      pumped by Asio, never by a fiber
 //     ...              whatever the task awaits on its way here: suspended
@@ -14,11 +14,15 @@
 //     ...              what that awaits
 //     top              suspended in an operation
 //
-// When `top` suspends in an operation of Asio's, the fiber goes out. Asio will later resume `top`, or its caller where the
-// operation's handler pops a frame of its own first, by the coroutine handle in it. Both handles are therefore exchanged
-// for that of the *trampoline*, a small coroutine whose suspension enters the fiber; once back in, the fiber puts them
-// back, strictly last in first out. The handle of a body is exchanged for as long as await_ lasts, so that whoever destroys
-// the task, outermost frame first, meets the trampoline before a frame that is not suspended at all but runs on the fiber.
+// When `top` suspends in an operation of Asio's, the fiber goes out. Asio will later resume `top`, or its caller where
+// the operation's handler pops a frame of its own first, by the coroutine handle in it. Both handles are therefore
+// exchanged for that of the *trampoline*, a small coroutine whose suspension enters the fiber; once back in, the fiber
+// puts them back, strictly last in first out. The handle of a body is exchanged for as long as await_ lasts, so that
+// whoever destroys the task, outermost frame first, meets the trampoline before a frame that is not suspended at all
+// but runs on the fiber.
+//
+// Where the portal runs a function, the body of that function's frame is its own trampoline: its handle leads there
+// anyway. That is the case `await` is made for; what a coroutine on the fiber calls goes through `await_carefully`.
 //
 // The trampoline enters the fiber from inside its `await_suspend`, when it counts as suspended. So it may be resumed
 // again, on another thread, while the thread before is still on its way out.
@@ -35,8 +39,9 @@
 #include <optional>
 #include <utility>
 
-/// For what runs inside a trampoline's `await_suspend` while somebody else may already resume it: nothing of it may live in
-/// the coroutine's frame. clang before 17 may put it there when it is inlined (llvm-project issue 56301); a call prevents it.
+/// For what runs inside a trampoline's `await_suspend` while somebody else may already resume it: nothing of it may
+/// live in the coroutine's frame. clang before 17 may put it there when it is inlined (llvm-project issue 56301); a
+/// call prevents it.
 #if defined(__clang__)
 #define GREENBACK_IN_AWAIT_SUSPEND [[gnu::noinline]]
 #else
@@ -105,8 +110,9 @@ public:
         return run_again();
     }
 
-    // The same for the first time, for a function, in two steps: go in by `enter_first` if its precondition holds, or else
-    // by this; and then, if the job is not over, `leave_first`. @returns whether it is over; whether it stays suspended
+    // The same for the first time, for a function, in two steps: go in by `enter_first` if its precondition holds, or
+    // else by this; and then, if the job is not over, `leave_first`. @returns whether it is over; whether it stays
+    // suspended
     bool enter_first_carefully(thread_state& here) noexcept {
         exceptions_ = exception_state();
         portal_core* self = this;
@@ -114,8 +120,8 @@ public:
     }
     bool leave_first() noexcept { return !leave(false) || must_resume(); }
 
-    /// The job is over. If nobody has resumed the trampoline in the midst of its await_suspend, it goes on as if it had never
-    /// suspended. @returns whether it stays suspended
+    /// The job is over. If nobody has resumed the trampoline in the midst of its await_suspend, it goes on as if it had
+    /// never suspended. @returns whether it stays suspended
     [[gnu::always_inline]] bool must_resume() noexcept {
         if (!resumed_again_) [[likely]]
             return false;
@@ -247,8 +253,8 @@ private:
         return !!private_access::state(*entry_).cancelled() && private_access::throw_if_cancelled(*entry_);
     }
 
-    /// `await` in whatever state: the code that awaits may be a coroutine's, and it may be handling exceptions, or being
-    /// unwound by one: the coroutine that is awaited must not see them.
+    /// `await` in whatever state: the code that awaits may be a coroutine's, and it may be handling exceptions, or
+    /// being unwound by one: the coroutine that is awaited must not see them.
     template <class T> [[gnu::noinline]] T await_carefully(asio::awaitable<T, Executor>& x) {
         frame* const body = top();
         if (!frames::attached_thread(*body) || is_cancelled()) [[unlikely]]
@@ -261,7 +267,7 @@ private:
                 exception_state mine = std::exchange(*portal.entered_on_->exceptions, exception_state());
                 ~set_aside() {
                     exception_state& now = *portal.entered_on_->exceptions; // of the thread the fiber is on by now
-                    now = {mine.caught, mine.uncaught + now.uncaught}; // `abandoned` may be on its way out of here
+                    now = {mine.caught, mine.uncaught + now.uncaught};      // `abandoned` may be on its way out of here
                 }
             } const exceptions{*this};
             body_scope<Executor> const waiting(*body, all_);
@@ -295,10 +301,9 @@ private:
     }
 
     /// The task is being destroyed: destroy what was awaited, and go on unwinding in `body`.
-    template <class T> [[noreturn, gnu::noinline, gnu::cold]] void leave_abandoned(frame& body, asio::awaitable<T, Executor>& x) {
-        {
-            asio::awaitable<T, Executor> destroyed_first = std::move(x);
-        }
+    template <class T>
+    [[noreturn, gnu::noinline, gnu::cold]] void leave_abandoned(frame& body, asio::awaitable<T, Executor>& x) {
+        { asio::awaitable<T, Executor> destroyed_first = std::move(x); }
         attach_stand_in(body);
         throw_abandoned();
     }
@@ -454,13 +459,15 @@ private:
             return gate_.wait_until_out(), true;
         // This very thread, further up its stack than the fiber's resumer: the fiber can't come out before we return.
         thread* const owner = top()->detach_thread();
-        new (&left_) thread(std::move(*owner)); // not into `parked`: that may be the owner whom `step` asks for the task
+        new (&left_)
+            thread(std::move(*owner)); // not into `parked`: that may be the owner whom `step` asks for the task
         gate_.leave_task();
         return false;
     }
 
-    /// On the fiber itself: an operation has completed inside its own initiation (`dispatch`). Run the task on from here,
-    /// where its handler runs (inside the strand, if it is one), as Asio would; then hand it to the step further out.
+    /// On the fiber itself: an operation has completed inside its own initiation (`dispatch`). Run the task on from
+    /// here, where its handler runs (inside the strand, if it is one), as Asio would; then hand it to the step further
+    /// out.
     void complete_inline() noexcept {
         if (all_.outermost == exchange_.top || all_.outermost == exchange_.caller)
             complete_inline_above<true>();
@@ -491,14 +498,14 @@ private:
         take_back(*outer, *here);
     }
 
-    entry* entry_;                       ///< the task
-    exchanged_frames<Executor> all_;     ///< the frames whose handles lead to the trampoline
-    frame_exchange<Executor> exchange_;  ///< of the innermost step
-    thread* owner_;            ///< who owned the task when the fiber was last entered. Written by whoever does.
+    entry* entry_;                      ///< the task
+    exchanged_frames<Executor> all_;    ///< the frames whose handles lead to the trampoline
+    frame_exchange<Executor> exchange_; ///< of the innermost step
+    thread* owner_; ///< who owned the task when the fiber was last entered. Written by whoever does.
     std::optional<stand_in_task<Executor>>* stand_in_; ///< during `abandon`; made when it is needed
-    bool runs_function_;                 ///< or else it pumps the task
-    bool resumed_again_; ///< the trampoline was, since this visit of the fiber began. Written by `goes_on_here`.
-    initiation_gate gate_;               ///< Asio before 1.24 only
+    bool runs_function_;                               ///< or else it pumps the task
+    bool resumed_again_;   ///< the trampoline was, since this visit of the fiber began. Written by `goes_on_here`.
+    initiation_gate gate_; ///< Asio before 1.24 only
     alignas(thread) unsigned char parked_[sizeof(thread)]; ///< the task, while an operation of our own owns it; or zero
     alignas(thread) unsigned char left_[sizeof(thread)];   ///< the task, from `goes_on_here` to `go_on`
 };

@@ -19,11 +19,13 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 template <class F, class... Args>
 using call_result = std::decay_t<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>;
 
-// ---- where the stack comes from, and where it goes -------------------------------------------------------------------
+// ---- where the stack comes from, and where it goes
+// -------------------------------------------------------------------
 
 /// From the thread's cache, and back to it.
 struct cached_stack {
-    /// A fiber without more ado, for use where no portal is in force; or null. It says as well that the thread is known.
+    /// A fiber without more ado, for use where no portal is in force; or null. It says as well that the thread is
+    /// known.
     struct shortcut {
         explicit shortcut(cached_stack&) noexcept {}
         fiber* take(cached_stack&, thread_state& here) const noexcept { return cached_fiber(here); }
@@ -36,8 +38,8 @@ struct cached_stack {
 template <class StackAllocator> class allocated_stack {
 public:
     template <class A>
-        requires(!std::same_as<std::decay_t<A>, allocated_stack>)
-    explicit allocated_stack(A&& alloc) : alloc_(std::forward<A>(alloc)) {}
+    requires(!std::same_as<std::decay_t<A>, allocated_stack>) explicit allocated_stack(A&& alloc)
+        : alloc_(std::forward<A>(alloc)) {}
 
     struct shortcut {
         explicit shortcut(allocated_stack&) noexcept {}
@@ -76,9 +78,8 @@ public:
     kept_stack() = default;
     template <class StackAllocator>
     explicit kept_stack(allocated_stack<StackAllocator> source)
-        : source_([source = std::make_shared<allocated_stack<StackAllocator>>(std::move(source))](thread_state& here) -> fiber& {
-              return source->take(here);
-          }) {}
+        : source_([source = std::make_shared<allocated_stack<StackAllocator>>(std::move(source))](
+                      thread_state& here) -> fiber& { return source->take(here); }) {}
     kept_stack(kept_stack const&) = delete;
     ~kept_stack() {
         if (fiber_)
@@ -128,8 +129,8 @@ class borrowed_stack {
 public:
     explicit borrowed_stack(kept_stack_owner stack) noexcept : stack_(std::move(stack)) {}
 
-    /// Knows the fiber, if the portal has one yet: finding it through the portal would be two loads more on the way to the
-    /// fiber's stack pointer, which everything else waits for.
+    /// Knows the fiber, if the portal has one yet: finding it through the portal would be two loads more on the way to
+    /// the fiber's stack pointer, which everything else waits for.
     class shortcut {
     public:
         explicit shortcut(borrowed_stack& from) noexcept : fiber_(from.stack_->taken()) {}
@@ -165,10 +166,11 @@ private:
     kept_stack_owner stack_;
 };
 
-// ---- the coroutine ---------------------------------------------------------------------------------------------------
+// ---- the coroutine
+// ---------------------------------------------------------------------------------------------------
 
-/// The part of a promise that Asio sees: the frame is a member, and the coroutine behind it is ours, so its awaits are not
-/// limited to what Asio's own promise allows.
+/// The part of a promise that Asio sees: the frame is a member, and the coroutine behind it is ours, so its awaits are
+/// not limited to what Asio's own promise allows.
 template <class R, class Executor> class frame_holder {
 public:
     using frame = frame_of<R, Executor>;
@@ -207,21 +209,22 @@ private:
     T* to_;
 };
 template <class T>
-    requires std::is_empty_v<T>
+requires std::is_empty_v<T>
 class reference_to<T> : T {
 public:
     reference_to(T&) noexcept {}
     T& get() noexcept { return *this; }
 };
 
-/// The promise of a portal that runs a function: the coroutine's parameters are the stack's source, the function and its
-/// arguments, and the promise, which outlives none of them, refers to those.
+/// The promise of a portal that runs a function: the coroutine's parameters are the stack's source, the function and
+/// its arguments, and the promise, which outlives none of them, refers to those.
 template <class R, class Executor, class Stack, class F, class... Args>
 class portal_promise : public frame_holder<R, Executor> {
     using core = portal_core<Executor>;
 
 public:
-    portal_promise(portal_body, Stack& stack, F& f, Args&... args) noexcept : stack_(stack), shortcut_(stack), f_(f), args_(args...) {}
+    portal_promise(portal_body, Stack& stack, F& f, Args&... args) noexcept
+        : stack_(stack), shortcut_(stack), f_(f), args_(args...) {}
     ~portal_promise() {
         if (core_) [[unlikely]] {
             core_->abandon();
@@ -231,15 +234,14 @@ public:
 
     asio::awaitable<R, Executor> get_return_object() noexcept { return this->awaitable_for(own_handle()); }
 
-    /// `co_await first_run()`: run the function, on the portal in force if there is one. Whether it is over is the answer.
+    /// `co_await first_run()`: run the function, on the portal in force if there is one. Whether it is over is the
+    /// answer.
     struct first_run {};
     auto await_transform(first_run) noexcept {
         struct awaiter {
             portal_promise& self;
             bool await_ready() const noexcept { return false; }
-            GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const {
-                return self.begin();
-            }
+            GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const { return self.begin(); }
             bool await_resume() const noexcept { return self.is_over(); }
         };
         return awaiter{*this};
@@ -327,13 +329,14 @@ private:
     }
 
     /// The fiber's job.
-    static void job(void* self) noexcept {
-        static_cast<portal_promise*>(self)->call();
-    }
+    static void job(void* self) noexcept { static_cast<portal_promise*>(self)->call(); }
 
-    /// The result goes into the frame. `f` and `args` are used once, so they are passed on as rvalues, as `std::thread` does.
+    /// The result goes into the frame. `f` and `args` are used once, so they are passed on as rvalues, as `std::thread`
+    /// does.
     [[gnu::always_inline]] void call() noexcept {
-        auto const f = [this](Args&... args) -> decltype(auto) { return std::invoke(std::move(f_), std::move(args)...); };
+        auto const f = [this](Args&... args) -> decltype(auto) {
+            return std::invoke(std::move(f_), std::move(args)...);
+        };
         try {
             if constexpr (std::is_void_v<R>) {
                 std::apply(f, args_);
@@ -357,7 +360,8 @@ private:
 } // namespace greenback::detail
 
 template <class R, class Executor, class Stack, class F, class... Args>
-struct std::coroutine_traits<GREENBACK_ASIO_ROOT::awaitable<R, Executor>, greenback::detail::portal_body, Stack, F, Args...> {
+struct std::coroutine_traits<GREENBACK_ASIO_ROOT::awaitable<R, Executor>, greenback::detail::portal_body, Stack, F,
+                             Args...> {
     using promise_type = greenback::detail::portal_promise<R, Executor, Stack, F, Args...>;
 };
 
@@ -373,7 +377,8 @@ asio::awaitable<R, Executor> portal_coroutine(portal_body, Stack, F, Args...) {
 }
 
 template <class R, class Executor, class Stack, class F, class... Args>
-[[gnu::always_inline]] inline asio::awaitable<R, Executor> run_on_portal(portal_body tag, Stack&& stack, F&& f, Args&&... args) {
+[[gnu::always_inline]] inline asio::awaitable<R, Executor> run_on_portal(portal_body tag, Stack&& stack, F&& f,
+                                                                         Args&&... args) {
     return portal_coroutine<R, Executor, Stack, std::decay_t<F>, std::decay_t<Args>...>(
         tag, std::forward<Stack>(stack), std::forward<F>(f), std::forward<Args>(args)...);
 }

@@ -25,8 +25,8 @@ template <class Promise> struct promise_of_this {
 /// A trampoline for a portal that pumps frames `first` and above, down to a given base. Its handle is put into `first`;
 /// Asio resumes it where it would have resumed `first`.
 ///
-/// It belongs to the frames whose handle leads to it: destroyed through one of them, it unwinds the fiber and destroys that
-/// frame's own coroutine. When the pump has reached the base it destroys itself.
+/// It belongs to the frames whose handle leads to it: destroyed through one of them, it unwinds the fiber and destroys
+/// that frame's own coroutine. When the pump has reached the base it destroys itself.
 template <class Executor> class task_trampoline {
 public:
     class promise_type;
@@ -63,7 +63,8 @@ private:
             }
         }
         self.core_ = new (f->portal_memory) core(first, handle::from_promise(self), here);
-        job work{*self.core_, e == extent::call ? *frames::caller(first) : *frames::attached_thread(first)->entry_point()};
+        job work{*self.core_,
+                 e == extent::call ? *frames::caller(first) : *frames::attached_thread(first)->entry_point()};
         f->start(&job::run, &work);
         while (!co_await run_fiber{self}) {
         }
@@ -205,16 +206,14 @@ template <class Executor> asio::awaitable<void, Executor> ensure_portal_coroutin
 }
 
 /// `f(args...)`, called when it is awaited.
-template <class F, class... Args>
-std::invoke_result_t<F, Args...> call_asynchronously(F f, Args... args) {
+template <class F, class... Args> std::invoke_result_t<F, Args...> call_asynchronously(F f, Args... args) {
     co_return co_await std::invoke(std::move(f), std::move(args)...);
 }
 
 template <class A> inline constexpr bool is_awaitable = false;
 template <class T, class Executor> inline constexpr bool is_awaitable<asio::awaitable<T, Executor>> = true;
 
-template <class F, class... Args>
-using awaitable_result = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
+template <class F, class... Args> using awaitable_result = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
 
 } // namespace GREENBACK_BACKEND_NAMESPACE
 } // namespace greenback::detail

@@ -19,13 +19,15 @@ struct thread_state {
     unsigned parked_count = 0;
     /// How many may be kept: 0 until the slow path has arranged that they are given back when the thread ends.
     unsigned parked_limit = 0;
-    /// The value of `cache_generation` that `parked` and `parked_limit` are right for; 0: none yet. Written by the slow path.
+    /// The value of `cache_generation` that `parked` and `parked_limit` are right for; 0: none yet. Written by the slow
+    /// path.
     unsigned generation = 0;
     /// The thread is ending and its cache was given back: nothing is kept any more.
     bool ending = false;
 };
 
-/// Moves on when the default size changes: what threads keep is then of the wrong size. Threads notice when they borrow.
+/// Moves on when the default size changes: what threads keep is then of the wrong size. Threads notice when they
+/// borrow.
 extern std::atomic<unsigned> cache_generation;
 void renew_caches() noexcept;
 
@@ -36,9 +38,9 @@ extern constinit thread_local thread_state state_of_this_thread;
 /// of a thread-local that was computed before a switch would belong to the wrong one. Ask again after every switch.
 thread_state& this_thread() noexcept;
 
-/// The same for a resumer, before it goes in: it stays on its thread, so nothing has to be hidden from the compiler (but
-/// that this is a thread-local, which it would address anew each time). Where nothing is known of the thread yet, as
-/// `exceptions` tells, `this_thread` must be asked.
+/// The same for a resumer, before it goes in: it stays on its thread, so nothing has to be hidden from the compiler
+/// (but that this is a thread-local, which it would address anew each time). Where nothing is known of the thread yet,
+/// as `exceptions` tells, `this_thread` must be asked.
 [[gnu::always_inline]] inline thread_state& this_resumer_or_unknown() noexcept {
     thread_state* s = &state_of_this_thread;
     asm("" : "+r"(s));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The executor of a tree of tasks: it gives each task that `co_spawn` starts on it a portal, and forwards the rest.
 //
-// `co_spawn` makes an entry frame E and dispatches its first step to the task's executor: that is where a new task can be
-// recognised. The handler arrives type-erased, in an `executor_function`; what it is tells the address of the function that
-// completes it, and the handler in it owns the task. E itself must not run on a fiber, and the frame that should does not
-// exist yet: so E gets a *gatekeeper* for a handle, a coroutine that resumes E once and puts a trampoline into the frame
-// that E has pushed by then.
+// `co_spawn` makes an entry frame E and dispatches its first step to the task's executor: that is where a new task can
+// be recognised. The handler arrives type-erased, in an `executor_function`; what it is tells the address of the
+// function that completes it, and the handler in it owns the task. E itself must not run on a fiber, and the frame that
+// should does not exist yet: so E gets a *gatekeeper* for a handle, a coroutine that resumes E once and puts a
+// trampoline into the frame that E has pushed by then.
 #pragma once
 
 #include <greenback/detail/task_trampoline.hpp>
@@ -77,19 +77,17 @@ public:
     Inner const& inner() const noexcept { return inner_; }
 
     template <class Property>
-        requires asio::can_require<Inner const&, Property>::value
-    auto require(Property const& p) const {
+    requires asio::can_require<Inner const&, Property>::value auto require(Property const& p) const {
         return wrap(asio::require(inner_, p));
     }
     template <class Property>
-        requires asio::can_prefer<Inner const&, Property>::value
-    auto prefer(Property const& p) const {
+    requires asio::can_prefer<Inner const&, Property>::value auto prefer(Property const& p) const {
         return wrap(asio::prefer(inner_, p));
     }
     template <class Property>
-        requires asio::can_query<Inner const&, Property>::value
-    auto query(Property const& p) const noexcept(asio::is_nothrow_query<Inner const&, Property>::value)
-        -> typename asio::query_result<Inner const&, Property>::type {
+    requires asio::can_query<Inner const&, Property>::value auto query(Property const& p) const
+        noexcept(asio::is_nothrow_query<Inner const&, Property>::value) ->
+        typename asio::query_result<Inner const&, Property>::type {
         return asio::query(inner_, p);
     }
 
@@ -119,7 +117,8 @@ private:
 template <class Executor> class tree_scope {
 public:
     /// @pre on the fiber of this task's portal
-    tree_scope() : executor_(static_cast<portal_core<Executor>*>(portal_of(this_thread()))->task_executor()), outer_(executor_) {
+    tree_scope()
+        : executor_(static_cast<portal_core<Executor>*>(portal_of(this_thread()))->task_executor()), outer_(executor_) {
         using direct = asio::io_context::executor_type;
         // Asio 1.22.1's target() doesn't compare the type: it would take a strand, or a pool, for a bare io_context.
         if (same_type(executor_.target_type(), typeid(direct)))
@@ -135,8 +134,7 @@ private:
     Executor outer_;
 };
 
-template <class F, class... Args>
-std::invoke_result_t<F, Args...> call_in_tree(F f, Args... args) {
+template <class F, class... Args> std::invoke_result_t<F, Args...> call_in_tree(F f, Args... args) {
     tree_scope<typename std::invoke_result_t<F, Args...>::executor_type> scope;
     co_return co_await std::invoke(std::move(f), std::move(args)...);
 }
