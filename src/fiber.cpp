@@ -115,9 +115,9 @@ void end_waiting() noexcept {
 //
 // A thread keeps the fibers it was given back last, up to 64 and 20 MiB of stack, with their pages, so that a portal
 // costs neither lock nor system call. What is beyond that goes to the shared pool, the longest idle 16 at once; the
-// pool keeps 64 more of a size (16 MiB) for all threads together, and gives the pages of the others back to the system
+// pool keeps 256 more of a size (80 MiB) for all threads together, and gives the pages of the others back to the system
 // at once. So what a burst of portals leaves behind is at most 20 MiB for each thread that ended some, however deep
-// they went, and 16 MiB for the process; it is given back to the pool when the thread ends, or first borrows after the
+// they went, and 80 MiB for the process; it is given back to the pool when the thread ends, or first borrows after the
 // default size has changed. Nothing is ever trimmed by time.
 
 constexpr unsigned most_parked = 64;

@@ -88,10 +88,11 @@ constexpr std::size_t min_guard_size = 16 * kib;
 constexpr std::size_t first_region_size = 4 * mib;
 constexpr std::size_t max_region_size = wide_addresses ? 4096 * mib : 64 * mib;
 
-// How much idle memory a size class keeps: enough that a server whose load fluctuates by some dozens of tasks
-// makes no system call, little enough that a single burst of deep recursion isn't remembered for ever.
-constexpr std::size_t max_resident_stacks = 64;
-constexpr std::size_t max_resident_bytes = 16 * mib;
+// How much idle memory a size class keeps: enough that a server whose load fluctuates by some hundred tasks makes no
+// system call (with 64, two threads that each made 100 portals at a time threw pages away all the while, and took turns
+// in the kernel doing it), little enough that a single burst of deep recursion isn't remembered for ever.
+constexpr std::size_t max_resident_stacks = 256;
+constexpr std::size_t max_resident_bytes = 80 * mib;
 
 static_assert(GREENBACK_DEFAULT_STACK_SIZE > 0 && std::size_t(GREENBACK_DEFAULT_STACK_SIZE) <= max_stack_size,
               "GREENBACK_DEFAULT_STACK_SIZE is not a size that a stack can have");

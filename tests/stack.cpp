@@ -167,7 +167,8 @@ TEST_CASE("a batch may mix sizes, and every stack of it returns to its own kind"
 
 TEST_CASE("a bounded number of idle stacks keep their pages, the longest idle lose them", "[stack]") {
     constexpr std::size_t size = 56 * kib;
-    std::vector<stack> s(200);
+    constexpr std::size_t kept = 256;
+    std::vector<stack> s(600);
     for (std::size_t have = 0; have != s.size();)
         have += acquire_stacks(size, s.data() + have, s.size() - have);
     for (const stack& x : s)
@@ -176,10 +177,10 @@ TEST_CASE("a bounded number of idle stacks keep their pages, the longest idle lo
     // Counted without touching anything: reading would not commit memory, but would be harder to trust.
     const auto resident =
         std::count_if(s.begin(), s.end(), [](stack x) { return detail::stack_bytes_touched(x) != 0; });
-    CHECK(resident == 64);
+    CHECK(resident == kept);
     std::vector<stack> again(s.size());
     REQUIRE(acquire_stacks(size, again.data(), again.size()) == again.size());
-    for (std::size_t i = 0; i != 64; ++i) {
+    for (std::size_t i = 0; i != kept; ++i) {
         CHECK(again[i].top == s[s.size() - 1 - i].top);
         CHECK(peek(below_top(again[i], 1)) == 5);
     }
@@ -187,7 +188,7 @@ TEST_CASE("a bounded number of idle stacks keep their pages, the longest idle lo
     for (const stack& x : again)
         tops.insert(x.top);
     CHECK(tops.size() == s.size()); // each once, none was lost
-    for (std::size_t i = 64; i != again.size(); ++i)
+    for (std::size_t i = kept; i != again.size(); ++i)
         CHECK(peek(below_top(again[i], 1)) == 0);
     release_stacks(again.data(), again.size());
 }
@@ -392,9 +393,9 @@ TEST_CASE("a size that no stack can have is refused", "[stack]") {
 
 TEST_CASE("every stack that was ever handed out is visited once, with its state", "[stack]") {
     constexpr std::size_t size = 160 * kib;
-    std::vector<stack> s(150);
+    std::vector<stack> s(400);
     REQUIRE(acquire_stacks(size, s.data(), s.size()) == s.size());
-    release_stacks(s.data() + 50, 100); // 64 of them resident, 36 cold
+    release_stacks(s.data() + 50, 350); // 256 of them resident, 94 cold
     std::vector<void*> used;
     std::vector<void*> idle;
     detail::for_each_stack([&](stack x, bool in_use) {
@@ -403,7 +404,7 @@ TEST_CASE("every stack that was ever handed out is visited once, with its state"
         CHECK(peek(below_top(x, 1)) < 10); // readable
     });
     CHECK(used.size() == 50);
-    CHECK(idle.size() == 100);
+    CHECK(idle.size() == 350);
     for (const stack& x : s) {
         const bool expected_in_use = &x < s.data() + 50;
         CHECK(std::count(used.begin(), used.end(), x.top) == (expected_in_use ? 1 : 0));
