@@ -68,8 +68,7 @@ void end_fiber(fiber& f) noexcept {
     f.magic.store(0, std::memory_order_release);
 }
 
-// ---- fibers whose end has to wait
-// -------------------------------------------------------------------------------------
+// ---- fibers whose end has to wait ----------------------------------------------------------------------------------
 //
 // An operation should give the fiber's operation_memory back before it completes. One that doesn't may still hold it
 // when the fiber's stack is to be given back: then the fiber is put aside here, until somebody looks again.

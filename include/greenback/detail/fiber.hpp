@@ -2,22 +2,23 @@
 // A fiber: a stack of its own and the place where it will go on. The one file with the switch.
 //
 // Operations
-//   borrow_fiber(alloc)  a fiber that sleeps in its main loop (from this thread's cache, if it can be)
-//   start(f, job, arg)   say what it shall run; nothing runs yet
-//   switch_stacks(f)     called on the resumer's stack: go in, come back when the fiber comes out
-//                        called on the fiber's stack:   go out, come back when somebody goes in
-//   return_fiber(f)      its job has returned and it is out: to the cache
+//   borrow_fiber(thread) a fiber that sleeps in its main loop, from this thread's cache if it can be (thread_state.hpp)
+//   f.start(job, arg)    say what it shall run; nothing runs yet
+//   switch_in(f)         on the resumer's stack: go in, come back when the fiber comes out
+//   switch_out(f)        on the fiber's stack: go out, come back when somebody goes in
+//   return_fiber(f)      its job has returned and it is out: to the cache (thread_state.hpp)
 //
 //        the thread's own stack                              the fiber's stack
 //      +------------------------+                          +------------------------+  <- top (page aligned)
-//      | io_context::run        |                          | struct fiber           |  lives on its own stack
-//      | a completion handler   |                          +------------------------+
-//      | enter_fiber            |   f.other: the resumer   | fiber_main             |
-//      |   switch_stacks(f)  ---+----- while it is in ---> | your function          |
-//      |                        |                          | code that never heard  |
-//      |                     <--+--- f.other: the fiber ---|   of coroutines        |
-//      +------------------------+     while it is out      | await_                 |
-//                                                          |   switch_stacks(f)     |
+//      | io_context::run        |                          | struct fiber, with the |  the record lies on the
+//      | a completion handler   |                          | portal it runs for     |  stack it describes
+//      | portal_base::enter     |   f.other: the resumer   +------------------------+
+//      |   switch_in(f)     ----+----- while it is in ---> | fiber_main             |
+//      |                        |                          | your function          |
+//      |                     <--+--- f.other: the fiber ---| code that never heard  |
+//      +------------------------+     while it is out      |   of coroutines        |
+//                                                          | await_                 |
+//                                                          |   switch_out(f)        |
 //                                                          :                        :
 //                                                          +------------------------+
 //                                                          | guard page             |
