@@ -16,7 +16,7 @@ namespace greenback::detail {
 /// strand say, that only the resuming thread is in.
 ///
 /// The fiber comes out with a plain store, and whoever waits has to look. To be woken would take an atomic exchange in
-/// every switch, some 6 ns each, for what hardly ever happens; a thread woken that way would not be any sooner.
+/// every switch, 3 to 6 ns each, for what hardly ever happens; a thread woken that way would not be any sooner.
 class initiation_gate {
 public:
     /// Is the fiber in, or on its way out?
