@@ -103,9 +103,11 @@ template <class Executor> struct frame_access : frame_base<Executor> {
 
 #if GREENBACK_ASIO_VERSION >= 102400
     using resume_context = typename base::resume_context;
+    /// Where what `f` leaves to be done once it has suspended is looked for, by who resumes it.
+    static resume_context*& context(base& f) noexcept { return f.*(&frame_access::resume_context_); }
     /// Resume as `awaitable_frame_base::resume` does, but keep the initiation it leaves in `context`.
     static void resume(base& f, resume_context& context) {
-        f.*(&frame_access::resume_context_) = &context;
+        frame_access::context(f) = &context;
         coroutine(f).resume();
     }
 #endif

@@ -165,9 +165,14 @@ private:
                 },
                 op.args_);
         } catch (...) {
-            if (!handler.still_here())
-                std::terminate(); // started or lost, nobody can tell, nor whether there still is a portal; as Asio
-                                  // before 1.24
+            if (!handler.still_here()) {
+                // Started or lost, nobody can tell, nor whether there still is a portal. As Asio does with a
+                // coroutine's operation:
+                if constexpr (initiates_while_suspending)
+                    std::terminate();
+                else
+                    throw;
+            }
             handler.release();
             op.not_started_ = std::current_exception();
             return true;

@@ -13,7 +13,8 @@ namespace greenback::detail {
 
 /// What a fiber leaves for its resumer to do once the fiber is out: start the operation it waits for. Until then no
 /// other thread can know of the operation, so none can resume a fiber that is not out yet.
-/// @returns whether the fiber is to be entered again at once; if not, the portal may already be gone.
+/// @returns whether the fiber is to be entered again at once; if not, the portal may already be gone. What it throws
+/// leaves the event loop's `run()`; the portal may be gone then, too.
 struct errand {
     bool (*run)(void*); ///< null: there is none
     void* argument;

@@ -58,16 +58,19 @@ public:
     using entry = entry_frame<Executor>;
     using frames = frame_access<Executor>;
     using threads = thread_access<Executor>;
+#if GREENBACK_ASIO_VERSION >= 102400
+    using resume_context = typename frames::resume_context;
+#endif
 
     /// For a function that is the body of frame `own`, of the task that runs it.
-    portal_core(frame& own, thread_state& here) noexcept : asio_portal(here), resumed_again_(false) {
+    portal_core(frame& own, thread_state& here) noexcept : asio_portal(here) {
         static_assert(sizeof(portal_core) <= sizeof(fiber::portal_memory) && alignof(portal_core) <= 16);
         exchange_.base = &own;
     }
 
     /// For the task that runs frame `at`, from that on; trampoline `t` leads here.
     portal_core(frame& at, std::coroutine_handle<> t, thread_state& here) noexcept
-        : asio_portal(here), resumed_again_(false) {
+        : asio_portal(here) {
         prepare(at, t);
         runs_function_ = false;
         gate_.set_out();
@@ -103,11 +106,19 @@ public:
 
     /// From the trampoline's await_suspend: go on with the fiber. @returns whether the trampoline stays suspended.
     GREENBACK_IN_AWAIT_SUSPEND bool run_from_trampoline() noexcept {
-        if constexpr (initiates_while_suspending) {
-            if (gate_.is_in()) [[unlikely]]
-                return run_early();
-        }
+#if GREENBACK_ASIO_VERSION >= 102400
+        frame& resumed = *top();
+        after_suspend_ = frames::context(resumed);
+        portal_core* self = this;
+        owner_ = frames::attached_thread(resumed);
+        if (portal_base::enter(self, this_resumer()))
+            return false;
+        return self->leave_to(*self->after_suspend_), true;
+#else
+        if (gate_.is_in()) [[unlikely]]
+            return run_early();
         return run_again();
+#endif
     }
 
     // The same for the first time, for a function, in two steps: go in by `enter_first` if its precondition holds, or
@@ -118,7 +129,12 @@ public:
         portal_core* self = this;
         return portal_base::enter(self, here);
     }
-    bool leave_first() noexcept { return !leave(false) || must_resume(); }
+#if GREENBACK_ASIO_VERSION >= 102400
+    /// @param own the function's frame, which is being resumed
+    bool leave_first(frame& own) noexcept { return leave_to(*frames::context(own)), true; }
+    static constexpr bool must_resume() noexcept { return false; }
+#else
+    bool leave_first(frame&) noexcept { return !leave(false) || must_resume(); }
 
     /// The job is over. If nobody has resumed the trampoline in the midst of its await_suspend, it goes on as if it had
     /// never suspended. @returns whether it stays suspended
@@ -128,11 +144,18 @@ public:
         all_.trampoline().resume();
         return true;
     }
+#endif
 
     [[gnu::noinline]] void resume_parked() override {
         frame* f = top();
         f->attach_thread(&parked());
         f->clear_cancellation_slot();
+        go_on_parked();
+    }
+
+    /// The task goes on, attached to `parked()`, and nothing of it is further down this stack. What the operation it
+    /// awaits next throws when it is initiated, and what the task's completion handler throws, leaves by here.
+    [[gnu::always_inline]] void go_on_parked() {
         portal_core* self = this;
         if (!run_fiber(self, &parked(), this_resumer()))
             return;
@@ -326,26 +349,18 @@ private:
     thread& parked() noexcept { return *std::launder(reinterpret_cast<thread*>(&parked_)); }
     thread& left() noexcept { return *std::launder(reinterpret_cast<thread*>(&left_)); }
 
-    [[gnu::always_inline]] bool run_again() noexcept {
-        if constexpr (initiates_while_suspending)
-            gate_.set_in();
-        resumed_again_ = false;
-        portal_core* self = this;
-        return !run_fiber(self, frames::attached_thread(*top()), this_resumer()) || self->must_resume();
-    }
-
     /// Run the fiber, and what it leaves to be done, until it has suspended or its job is over.
     /// @param origin where the task's owner stands if it is given back without having been away
     /// @param here this thread
     /// @returns whether the job is over; if not, the portal may be gone
-    [[gnu::always_inline]] static bool run_fiber(portal_core*& self, thread* origin, thread_state& here) noexcept {
+    [[gnu::always_inline]] static bool run_fiber(portal_core*& self, thread* origin, thread_state& here) {
         self->owner_ = origin;
         bool const over = portal_base::enter(self, here);
         return self->leave(over);
     }
 
     /// The fiber has come out. @param over whether its job is
-    [[gnu::always_inline]] bool leave(bool over) noexcept {
+    [[gnu::always_inline]] bool leave(bool over) noexcept(initiates_while_suspending) {
         while (!over) {
             if (errand const e = errand_; e.run) {
                 errand_.run = nullptr;
@@ -353,13 +368,43 @@ private:
                     return false;
                 over = go_on(parked());
             } else {
-                if (!initiates_while_suspending || !gate_.set_out()) [[likely]]
+#if GREENBACK_ASIO_VERSION >= 102400
+                resume_context const initiation = initiation_; // the portal may be gone before this returns
+                initiation.after_suspend_fn_(initiation.after_suspend_arg_);
+                return false;
+#else
+                if (!gate_.set_out()) [[likely]]
                     return false;
                 over = go_on(left());
+#endif
             }
         }
         return true;
     }
+
+#if GREENBACK_ASIO_VERSION >= 102400
+
+    /// The fiber has come out, in the trampoline's await_suspend, with something to be initiated. Leave it where Asio
+    /// looks for what the frame it resumes wants to have initiated: it does so when the trampoline's `resume()` has
+    /// returned. Then nothing of the trampoline is running any more, an exception leaves as from a coroutine of Asio's
+    /// own, and the operation may be over before the initiation returns.
+    [[gnu::always_inline]] void leave_to(resume_context& after_suspend) noexcept {
+        if (errand_.run) [[unlikely]]
+            after_suspend = {&run_errand, this};
+        else
+            after_suspend = initiation_;
+    }
+
+    static void run_errand(void* self) {
+        auto& portal = *static_cast<portal_core*>(self);
+        errand const e = std::exchange(portal.errand_, errand());
+        if (!e.run(e.argument)) [[likely]]
+            return;
+        portal.top()->attach_thread(&portal.parked());
+        portal.go_on_parked();
+    }
+
+#endif
 
     /// The task has come back already, on this very thread. @param from who has it
     [[gnu::noinline, gnu::cold]] bool go_on(thread& from) noexcept {
@@ -395,24 +440,13 @@ private:
         if (abandoned_)
             return false; // nothing is started for a task that is being destroyed
         exchange_.template make<TaskWide>(all_, *top());
-        initiation i{context.after_suspend_fn_, context.after_suspend_arg_};
-        errand_ = {&initiation::run, &i};
+        initiation_ = context;
         switch_out(home());
         exchange_.template put_back<TaskWide>(all_);
         return !abandoned_;
     }
     /// The same for a frame just pushed.
     [[gnu::always_inline]] bool first_step(frame& f) { return step<false>(f); }
-
-    struct initiation {
-        void (*function)(void*);
-        void* argument;
-        static bool run(void* self) {
-            initiation const i = *static_cast<initiation*>(self); // the fiber may be back in before `function` returns
-            i.function(i.argument);
-            return false;
-        }
-    };
 
 #else
 
@@ -444,7 +478,12 @@ private:
         return !abandoned_;
     }
 
-#endif
+    [[gnu::always_inline]] bool run_again() noexcept {
+        gate_.set_in();
+        resumed_again_ = false;
+        portal_core* self = this;
+        return !run_fiber(self, frames::attached_thread(*top()), this_resumer()) || self->must_resume();
+    }
 
     [[gnu::noinline]] bool run_early() noexcept { return !goes_on_here() || run_again(); }
 
@@ -498,14 +537,22 @@ private:
         take_back(*outer, *here);
     }
 
+#endif
+
     entry* entry_;                      ///< the task
     exchanged_frames<Executor> all_;    ///< the frames whose handles lead to the trampoline
     frame_exchange<Executor> exchange_; ///< of the innermost step
     thread* owner_; ///< who owned the task when the fiber was last entered. Written by whoever does.
     std::optional<stand_in_task<Executor>>* stand_in_; ///< during `abandon`; made when it is needed
     bool runs_function_;                               ///< or else it pumps the task
-    bool resumed_again_;   ///< the trampoline was, since this visit of the fiber began. Written by `goes_on_here`.
-    initiation_gate gate_; ///< Asio before 1.24 only
+    initiation_gate gate_;                             ///< Asio before 1.24 only
+#if GREENBACK_ASIO_VERSION >= 102400
+    resume_context* after_suspend_; ///< of the frame in whose place the trampoline was resumed last. Written by that.
+    resume_context initiation_; ///< what a frame on the fiber has left to be initiated: from `step` to the resumer
+#else
+    /// The trampoline was resumed, since this visit of the fiber began. Written by `goes_on_here`.
+    bool resumed_again_ = false;
+#endif
     alignas(thread) unsigned char parked_[sizeof(thread)]; ///< the task, while an operation of our own owns it; or zero
     alignas(thread) unsigned char left_[sizeof(thread)];   ///< the task, from `goes_on_here` to `go_on`
 };

@@ -153,7 +153,7 @@ private:
 
     [[gnu::noinline]] bool leave_first() noexcept {
         core& portal = *core_; // not to be read later: while this coroutine stays suspended, it may be gone
-        return portal.leave_first() || !end(portal);
+        return portal.leave_first(this->asio_frame()) || !end(portal);
     }
 
     [[gnu::always_inline]] core* make_portal(fiber& f, thread_state& here) noexcept {
