@@ -270,7 +270,9 @@ TEST_CASE("what the initiation of a use_portal operation throws before it takes 
             } catch (refused const&) {
                 ++caught;
             }
+#if GREENBACK_ASIO_VERSION >= 102400 // before, post has taken the handler when it finds that out
             CHECK_THROWS_AS(asio::post(asio::any_io_executor(), use_portal), asio::execution::bad_executor);
+#endif
             if (i == 1)
                 await_(yield_now());
             asio::post(await_(asio::this_coro::executor), use_portal);
