@@ -32,7 +32,7 @@ void fiber_main(boost::context::detail::transfer_t from) noexcept {
     asm volatile(".cfi_undefined rip");
 #endif
     fiber& f = *static_cast<fiber*>(from.data);
-    f.other.store(from.fctx, std::memory_order_relaxed);
+    f.is_in_from(from.fctx);
 #if defined(GREENBACK_ASAN)
     __sanitizer_finish_switch_fiber(nullptr, &f.resumer_bottom, &f.resumer_size);
 #endif
@@ -48,7 +48,7 @@ void fiber_main(boost::context::detail::transfer_t from) noexcept {
 #if defined(GREENBACK_TSAN)
     __tsan_switch_to_fiber(f.tsan_resumer, 0);
 #endif
-    jump(f.other.load(std::memory_order_relaxed), nullptr);
+    jump(f.resumer(), nullptr);
     __builtin_unreachable();
 }
 
@@ -65,7 +65,7 @@ void end_fiber(fiber& f) noexcept {
         __tsan_destroy_fiber(f.tsan_fiber);
     f.tsan_fiber = nullptr;
 #endif
-    f.magic.store(0, std::memory_order_release);
+    f.set_valid(false);
 }
 
 // ---- fibers whose end has to wait ----------------------------------------------------------------------------------
@@ -228,13 +228,12 @@ fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) n
     f->release = release;
     const auto below = reinterpret_cast<std::uintptr_t>(where) & ~std::uintptr_t(63);
     const auto bottom = reinterpret_cast<std::uintptr_t>(f->stack_bottom());
-    f->other.store(boost::context::detail::make_fcontext(reinterpret_cast<void*>(below), below - bottom, fiber_main),
-                   std::memory_order_relaxed);
+    f->is_out_at(boost::context::detail::make_fcontext(reinterpret_cast<void*>(below), below - bottom, fiber_main));
     if (release) {
         f->operation_memory_in_use.store(true, std::memory_order_relaxed);
         elsewhere().add(*f);
     }
-    f->magic.store(fiber::magic_value, std::memory_order_release);
+    f->set_valid(true);
     return f;
 }
 

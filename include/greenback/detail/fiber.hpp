@@ -73,9 +73,12 @@ class portal_base;
 
 /// The record of a fiber, at the top of its stack. The layout is the same in every build, sanitized or not.
 struct fiber {
-    /// Where the other side continues: the resumer while the fiber runs, the fiber itself while it is out. Atomic
-    /// because `stats` may look; there is nobody else.
-    std::atomic<boost::context::detail::fcontext_t> other{nullptr};
+    /// Where the other side continues: the resumer while the fiber runs, the fiber itself while it is out. The address
+    /// of a context is even; the resumer's is kept with `in_mark` added, which tells that the fiber is in. Where the
+    /// address lies would not tell: what runs on the fiber may have entered a stack of somebody else's, and await
+    /// there. Atomic because `stats` may look; there is nobody else.
+    std::atomic<std::uintptr_t> other{0};
+    static constexpr std::uintptr_t in_mark = 1;
     void (*job)(void*) = nullptr;
     void* argument = nullptr;
     fiber* next = nullptr;     ///< in a cache, or among the fibers that are not on the pool's stacks
@@ -87,10 +90,12 @@ struct fiber {
     /// none.
     unsigned generation = 0;
     /// Says that this is a fiber's record: what lies at the top of a stack from the pool may be anything. Written last
-    /// when a fiber is made, first when it is destroyed.
-    std::atomic<std::uint64_t> magic{0};
+    /// when a fiber is made, first when it is destroyed, and not by the constructor: that write would not be atomic,
+    /// and `stats` may be looking at it.
+    std::uint64_t magic;
     static constexpr std::uint64_t magic_value = 0x67726e626b666272;
-    bool valid() const noexcept { return magic.load(std::memory_order_acquire) == magic_value; }
+    bool valid() const noexcept { return __atomic_load_n(&magic, __ATOMIC_ACQUIRE) == magic_value; }
+    void set_valid(bool is) noexcept { __atomic_store_n(&magic, is ? magic_value : 0, __ATOMIC_RELEASE); }
 
     bool leaving = false; ///< set by `destroy_fiber` for ASan: the main loop ends instead of sleeping on
 
@@ -128,7 +133,21 @@ struct fiber {
         busy.store(true, std::memory_order_relaxed);
     }
     bool is_busy() const noexcept { return busy.load(std::memory_order_relaxed); }
-    bool is_out() const noexcept { return holds(other.load(std::memory_order_relaxed)); }
+    bool is_out() const noexcept { return (other.load(std::memory_order_relaxed) & in_mark) == 0; }
+
+    /// The place to go on at, on the way in and on the way out; and what is to be kept there after it.
+    boost::context::detail::fcontext_t itself() const noexcept {
+        return reinterpret_cast<boost::context::detail::fcontext_t>(other.load(std::memory_order_relaxed));
+    }
+    boost::context::detail::fcontext_t resumer() const noexcept {
+        return reinterpret_cast<boost::context::detail::fcontext_t>(other.load(std::memory_order_relaxed) - in_mark);
+    }
+    void is_out_at(boost::context::detail::fcontext_t itself) noexcept {
+        other.store(reinterpret_cast<std::uintptr_t>(itself), std::memory_order_relaxed);
+    }
+    void is_in_from(boost::context::detail::fcontext_t resumer) noexcept {
+        other.store(reinterpret_cast<std::uintptr_t>(resumer) + in_mark, std::memory_order_relaxed);
+    }
 
     const char* stack_bottom() const noexcept { return static_cast<const char*>(stack.sp) - stack.size; }
     bool holds(const void* address) const noexcept {
@@ -154,6 +173,12 @@ inline fiber* fiber_at(void* stack_top) noexcept {
 /// Every fiber on a stack that some other allocator made.
 void for_each_fiber_elsewhere(void (*visit)(fiber&, void*), void* argument) noexcept;
 
+#if defined(GREENBACK_JUMP_WITHOUT_CALL)
+/// Taken in C++: since Boost 1.87 the function of this name is a C++ one, and the assembler's is hidden. In memory that
+/// is addressed by `rip`, as the jump below has moved the stack pointer when it is read.
+constexpr auto* jump_fcontext_address = &boost::context::detail::jump_fcontext;
+#endif
+
 /// Continue at `to`; returns, when somebody continues here, where that somebody stands.
 ///
 /// `jump_fcontext` leaves by an indirect jump, not by a return. *Calling* it therefore pushes an entry on the
@@ -167,17 +192,22 @@ void for_each_fiber_elsewhere(void (*visit)(fiber&, void*), void* argument) noex
     asm volatile("leaq -128(%%rsp), %%rsp\n\t"
                  "leaq 1f(%%rip), %%rax\n\t"
                  "pushq %%rax\n\t"
-                 "jmp *jump_fcontext@GOTPCREL(%%rip)\n"
+                 "jmp *%[switcher]\n"
                  "1:\n\t"
                  "leaq 128(%%rsp), %%rsp"
                  : "=&a"(from), "+D"(to), "+S"(data)
-                 :
-                 : "rcx", "rdx", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
-                   "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+                 : [switcher] "m"(jump_fcontext_address)
+                 : "rcx", "rdx", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
+                   "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "st", "st(1)",
+                   "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
+#if defined(__MMX__)
+                   ,
+                   "mm0", "mm1", "mm2", "mm3", "mm4", "mm5", "mm6", "mm7"
+#endif
 #if defined(__AVX512F__)
                    ,
                    "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26",
-                   "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+                   "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
 #endif
     );
     return from;
@@ -203,9 +233,9 @@ template <class Portal> [[gnu::always_inline]] inline void switch_in(Portal*& p)
         f.tsan_fiber = __tsan_create_fiber(0);
     __tsan_switch_to_fiber(f.tsan_fiber, 0);
 #endif
-    boost::context::detail::fcontext_t const fiber_side = jump(f.other.load(std::memory_order_relaxed), &f);
+    boost::context::detail::fcontext_t const fiber_side = jump(f.itself(), &f);
     asm("" : "+r"(p));
-    p->home().other.store(fiber_side, std::memory_order_relaxed);
+    p->home().is_out_at(fiber_side);
 #if defined(GREENBACK_ASAN)
     __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
 #endif
@@ -229,7 +259,7 @@ inline void switch_in(fiber& f) noexcept {
 #if defined(GREENBACK_TSAN)
     __tsan_switch_to_fiber(f.tsan_resumer, 0);
 #endif
-    f.other.store(jump(f.other.load(std::memory_order_relaxed), nullptr), std::memory_order_relaxed);
+    f.is_in_from(jump(f.resumer(), nullptr));
 #if defined(GREENBACK_ASAN)
     __sanitizer_finish_switch_fiber(f.asan_fake_stack, &f.resumer_bottom, &f.resumer_size);
 #endif
