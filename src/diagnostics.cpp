@@ -9,8 +9,6 @@ namespace greenback {
 namespace {
 
 void count(detail::fiber const& f, portal_stats& stats) noexcept {
-    if (!f.valid())
-        return;
     if (!f.is_busy()) {
         ++stats.stacks_cached;
         return;
@@ -25,10 +23,11 @@ void count(detail::fiber const& f, portal_stats& stats) noexcept {
 portal_stats stats() noexcept {
     portal_stats result;
     detail::for_each_stack([&result](detail::stack s, bool in_use) {
-        if (in_use)
-            count(*detail::fiber_at(s.top), result);
-        else
+        detail::fiber const& f = *detail::fiber_at(s.top);
+        if (!in_use)
             ++result.stacks_cached;
+        else if (f.valid() && !f.release) // on a stack asked for by size, it is among those elsewhere, whose record may
+            count(f, result);             // lie at the same place
     });
     detail::for_each_fiber_elsewhere([](detail::fiber& f, void* r) { count(f, *static_cast<portal_stats*>(r)); },
                                      &result);

@@ -12,6 +12,8 @@
 #include <new>
 #include <utility>
 
+#include <pthread.h>
+
 namespace greenback::detail {
 namespace {
 
@@ -65,12 +67,13 @@ void end_fiber(fiber& f) noexcept {
         __tsan_destroy_fiber(f.tsan_fiber);
     f.tsan_fiber = nullptr;
 #endif
+    f.own_operation_memory.state.store(operation_memory::none, std::memory_order_relaxed);
     f.set_valid(false);
 }
 
 // ---- fibers whose end has to wait ----------------------------------------------------------------------------------
 //
-// An operation should give the fiber's operation_memory back before it completes. One that doesn't may still hold it
+// An operation should give the fiber's memory for it back before it completes. One that doesn't may still hold it
 // when the fiber's stack is to be given back: then the fiber is put aside here, until somebody looks again.
 
 struct waiting_fibers {
@@ -87,7 +90,7 @@ waiting_fibers& waiting() noexcept {
 
 /// @returns whether it has been put aside
 bool must_wait(fiber& f) noexcept {
-    if (f.release || !f.operation_memory_in_use.load(std::memory_order_acquire)) [[likely]]
+    if (!f.own_operation_memory.is_in_use()) [[likely]]
         return false;
     waiting_fibers& list = waiting();
     std::scoped_lock lock(list.mutex);
@@ -214,6 +217,22 @@ fibers_elsewhere& elsewhere() noexcept {
     return *list;
 }
 
+// Registered before main, so that no fork can come before it. Neither lock is ever taken with the other, or the pool's,
+// held.
+[[maybe_unused]] int const fork_handlers = ::pthread_atfork(
+    [] {
+        waiting().mutex.lock();
+        elsewhere().mutex.lock();
+    },
+    [] {
+        elsewhere().mutex.unlock();
+        waiting().mutex.unlock();
+    },
+    [] {
+        elsewhere().mutex.unlock();
+        waiting().mutex.unlock();
+    });
+
 } // namespace
 
 void for_each_fiber_elsewhere(void (*visit)(fiber&, void*), void* argument) noexcept {
@@ -230,8 +249,12 @@ fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) n
     const auto bottom = reinterpret_cast<std::uintptr_t>(f->stack_bottom());
     f->is_out_at(boost::context::detail::make_fcontext(reinterpret_cast<void*>(below), below - bottom, fiber_main));
     if (release) {
-        f->operation_memory_in_use.store(true, std::memory_order_relaxed);
+        f->for_operation = &no_operation_memory;
+        f->own_operation_memory.state.store(operation_memory::none, std::memory_order_relaxed);
         elsewhere().add(*f);
+    } else {
+        f->for_operation = &f->own_operation_memory;
+        f->own_operation_memory.state.store(operation_memory::free, std::memory_order_relaxed);
     }
     f->set_valid(true);
     return f;

@@ -120,6 +120,35 @@ TEST_CASE("registers and the rounding mode survive a switch on both sides", "[fi
     return_fiber(here, j.on);
 }
 
+TEST_CASE("a long double that is kept across a switch stays on its own side", "[fiber]") {
+    thread_state& here = this_thread();
+    struct job {
+        fiber& on;
+        long double inside = 0;
+        static void run(void* self) {
+            auto& j = *static_cast<job*>(self);
+            volatile long double a = 1, b = 4;
+            long double kept = a / b; // x86: on the stack of the x87 unit, which no function saves
+            switch_out(j.on);
+            j.inside = kept;
+        }
+    };
+    job first{borrow_fiber(here)}, second{borrow_fiber(here)};
+    first.on.start(&job::run, &first);
+    second.on.start(&job::run, &second);
+    volatile long double x = 3, y = 8;
+    long double kept = x / y;
+    switch_in(first.on);
+    switch_in(second.on);
+    switch_in(first.on);
+    CHECK(kept == 0.375L);
+    switch_in(second.on);
+    CHECK(first.inside == 0.25L);
+    CHECK(second.inside == 0.25L);
+    return_fiber(here, second.on);
+    return_fiber(here, first.on);
+}
+
 TEST_CASE("AddressSanitizer sees a stack buffer overflow on a fiber", "[fiber]") {
 #if defined(TEST_UNDER_ASAN)
     const outcome result = in_child([] {

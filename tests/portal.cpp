@@ -455,3 +455,24 @@ TEST_CASE("the first thing that a portal's function does may be anything", "[por
     CHECK(done == 4 * int(first_things.size()));
     CHECK(greenback::stats().live == 0);
 }
+
+TEST_CASE("a moved-from portal is one that has not run yet", "[portal]") {
+    greenback::portal p, q;
+    CHECK(run_task(p.run([] { return await_(value_of(1, true)); })) == 1);
+    greenback::portal moved(std::move(p));
+    CHECK(run_task(p.run([] { return await_(value_of(2, true)); })) == 2);
+    q = std::move(moved);
+    CHECK(run_task(moved.run([] { return await_(value_of(3, true)); })) == 3);
+    CHECK(run_task(q.run([] { return await_(value_of(4, true)); })) == 4);
+    // Moved from while its function waits, it knows nothing of that.
+    asio::io_context context(1);
+    gate open(context);
+    spawn(context, q.run([&] { await_(open.wait()); }));
+    poll_all(context);
+    greenback::portal busy(std::move(q));
+    CHECK(run_task(q.run([] { return await_(value_of(5, true)); })) == 5);
+    CHECK_THROWS_AS(run_task(busy.run([] {})), greenback::portal_busy);
+    open.open();
+    run_all(context);
+    CHECK(run_task(busy.run([] { return await_(value_of(6, true)); })) == 6);
+}

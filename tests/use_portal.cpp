@@ -22,7 +22,10 @@ using asio::as_tuple;
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <memory>
+#include <new>
+#include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -30,6 +33,8 @@ using asio::as_tuple;
 #include <tuple>
 #include <utility>
 #include <vector>
+
+#include <sys/mman.h>
 
 using asio::ip::tcp;
 using greenback::await_;
@@ -374,6 +379,59 @@ TEST_CASE("an operation may keep its memory for longer than it should", "[use_po
     CHECK(kept.at(1)->is_intact());
 }
 
+TEST_CASE("an operation's allocator may outlive the portal", "[use_portal]") {
+    // A stack that is gone when it is given back: who touches it dies.
+    struct vanishing_stack {
+        boost::context::stack_context allocate() {
+            boost::context::stack_context stack;
+            stack.size = 64 * 1024;
+            void* const bottom = ::mmap(nullptr, stack.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (bottom == MAP_FAILED)
+                throw std::bad_alloc();
+            stack.sp = static_cast<char*>(bottom) + stack.size;
+            return stack;
+        }
+        void deallocate(boost::context::stack_context& stack) noexcept {
+            ::munmap(static_cast<char*>(stack.sp) - stack.size, stack.size);
+        }
+    };
+    asio::io_context context;
+    std::optional<std::vector<int, greenback::detail::operation_allocator<int>>> kept;
+    auto const keeps_the_allocator = [&] {
+        asio::async_initiate<greenback::use_portal_t const&, void()>(
+            [&](auto handler) {
+                kept.emplace(greenback::detail::operation_allocator<int>(asio::get_associated_allocator(handler)));
+                asio::post(context, std::move(handler));
+            },
+            use_portal);
+    };
+    auto const use_it = [&] {
+        for (int i = 0; i != 30; ++i)
+            kept->push_back(i);
+        CHECK(kept->back() == 29);
+        kept.reset();
+    };
+    test::run_task(context, context,
+                   greenback::with_portal_run_sync(std::allocator_arg, vanishing_stack(), keeps_the_allocator));
+    use_it();
+    // The library's own stacks stay, but may have become something else by then.
+    greenback::pooled_stack const pool;
+    test::run_task(context, context, greenback::with_portal_run_sync(keeps_the_allocator));
+    greenback::default_stack_size(0); // the next portal that begins here has the cached ones given back to the pool
+    test::run_task(context, context, greenback::with_portal_run_sync([] {}));
+    std::vector<boost::context::stack_context> stacks(20);
+    for (auto& s : stacks) {
+        s = pool.allocate();
+        std::memset(static_cast<char*>(s.sp) - 4096, 0, 4096);
+    }
+    use_it();
+    for (auto& s : stacks) {
+        for (int i = 1; i != 4096; ++i)
+            REQUIRE(static_cast<char*>(s.sp)[-i] == 0);
+        pool.deallocate(s);
+    }
+}
+
 TEST_CASE("a hundred thousand operations in a row need no more stack than one", "[use_portal]") {
     const auto how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
@@ -439,3 +497,42 @@ TEST_CASE("where there is no portal the token throws and starts nothing", "[use_
     }());
     CHECK_FALSE(started);
 }
+
+#if GREENBACK_ASIO_VERSION >= 103300
+
+namespace {
+
+/// A disposition of one's own.
+enum class verdict { fine, bad };
+
+} // namespace
+
+template <> struct GREENBACK_ASIO_ROOT::disposition_traits<verdict> {
+    static bool not_an_error(verdict v) noexcept { return v == verdict::fine; }
+    [[noreturn]] static void throw_exception(verdict) { throw std::domain_error("bad"); }
+    static std::exception_ptr to_exception_ptr(verdict v) noexcept {
+        return v == verdict::fine ? nullptr : std::make_exception_ptr(std::domain_error("bad"));
+    }
+};
+
+TEST_CASE("the token understands every disposition that use_awaitable does", "[use_portal]") {
+    asio::io_context context;
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    CAPTURE(how);
+    test::run_task(context, context, test::in_portal(how, [&] {
+        completes_with<void(verdict)>(context, use_portal, verdict::fine);
+        static_assert(std::is_void_v<decltype(completes_with<void(verdict)>(context, use_portal, verdict::fine))>);
+        CHECK_THROWS_AS(completes_with<void(verdict)>(context, use_portal, verdict::bad), std::domain_error);
+        CHECK(completes_with<void(verdict, int)>(context, use_portal, verdict::fine, 3) == 3);
+        CHECK_THROWS_AS((completes_with<void(verdict, int)>(context, use_portal, verdict::bad, 3)), std::domain_error);
+        CHECK(completes_with<void(verdict, int, int)>(context, use_portal, verdict::fine, 3, 4) == std::tuple(3, 4));
+        CHECK(await_(completes_with<void(verdict, int)>(context, asio::deferred, verdict::fine, 6)) == 6);
+        CHECK_THROWS_AS(await_(completes_with<void(verdict, int)>(context, asio::deferred, verdict::bad, 6)),
+                        std::domain_error);
+        CHECK(await_(completes_with<void(verdict, int)>(context, asio::use_awaitable, verdict::fine, 7)) == 7);
+        auto const [v, n] = completes_with<void(verdict, int)>(context, asio::as_tuple(use_portal), verdict::bad, 8);
+        CHECK((v == verdict::bad && n == 8));
+    }));
+}
+
+#endif

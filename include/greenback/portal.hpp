@@ -61,7 +61,8 @@ auto with_portal_run_sync(std::allocator_arg_t, StackAllocator&& alloc, F&& f, A
 /// A portal to be used again and again: it owns one stack, from its first run to its end.
 ///
 /// For a task that calls into synchronous code many times, or wants that code on a stack of its own choosing.
-/// Movable. May be destroyed while its function waits; the stack then lives until the function has returned.
+/// Movable; one that was moved from is as one that has not run yet, on the library's own stacks. May be destroyed while
+/// its function waits; the stack then lives until the function has returned.
 /// Thread safety: a portal and its runs may be used by one thread at a time, as one task does.
 ///
 /// Example: `greenback::portal p;  for (auto& row : rows) co_await p.run(store, row);`
@@ -82,7 +83,7 @@ public:
     template <class F, class... Args>
     auto run(F&& f, Args&&... args) -> asio::awaitable<detail::call_result<F, Args...>, Executor> {
         return detail::run_on_portal<detail::call_result<F, Args...>, Executor>(
-            detail::portal_body(), detail::borrowed_stack(stack_), std::forward<F>(f), std::forward<Args>(args)...);
+            detail::portal_body(), detail::borrowed_stack(stack_.for_a_run()), std::forward<F>(f), std::forward<Args>(args)...);
     }
 
 private:

@@ -71,6 +71,26 @@ namespace greenback::detail {
 
 class portal_base;
 
+/// Room for what an operation keeps until it is over: a fiber has some for the operation that is waited for. It is not
+/// on the fiber's stack, because an operation may keep it longer than it should, even for longer than the portal lives;
+/// and whoever has an allocator for it may ask for some when the fiber is gone and something else lies there. So only
+/// the very value `free` says that it can be had.
+struct operation_memory {
+    alignas(16) unsigned char bytes[256];
+    /// Written by whoever takes it and gives it back, on whatever thread, and where a fiber begins and ends.
+    std::atomic<std::uint32_t> state;
+    static constexpr std::uint32_t none = 0, free = 0x6672656d, in_use = 0x75736564;
+
+    bool take() noexcept {
+        return state.load(std::memory_order_relaxed) == free &&
+               state.exchange(in_use, std::memory_order_acquire) == free;
+    }
+    void give_back() noexcept { state.store(free, std::memory_order_release); }
+    bool is_in_use() const noexcept { return state.load(std::memory_order_acquire) == in_use; }
+};
+
+inline constinit operation_memory no_operation_memory = {{}, {operation_memory::none}};
+
 /// The record of a fiber, at the top of its stack. The layout is the same in every build, sanitized or not.
 struct fiber {
     /// Where the other side continues: the resumer while the fiber runs, the fiber itself while it is out. The address
@@ -114,18 +134,11 @@ struct fiber {
     alignas(16) unsigned char portal_memory[336];
     static fiber& of_portal(const void* in_memory) noexcept;
 
-    /// For the operation that is waited for. It lies here, and not on the stack, because an operation may keep it
-    /// longer than it should, even for longer than the portal lives.
-    alignas(16) unsigned char operation_memory[256];
-    /// Is it handed out? Written by whoever takes it, on whatever thread; the fiber doesn't end before it is back.
-    /// Always true on other allocators' stacks, which are to be given back when the function has returned.
-    std::atomic<bool> operation_memory_in_use{false};
-
-    bool take_operation_memory() noexcept {
-        return !operation_memory_in_use.load(std::memory_order_relaxed) &&
-               !operation_memory_in_use.exchange(true, std::memory_order_acquire);
-    }
-    void return_operation_memory() noexcept { operation_memory_in_use.store(false, std::memory_order_release); }
+    /// On the pool's stacks the fiber doesn't end before it is back.
+    operation_memory own_operation_memory;
+    /// The one above; on other allocators' stacks, which are to be given back when the function has returned, one that
+    /// is never free. Written by `make_fiber`.
+    operation_memory* for_operation = nullptr;
 
     void start(void (*what)(void*), void* with) noexcept {
         job = what;

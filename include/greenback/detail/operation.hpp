@@ -78,6 +78,27 @@ private:
     std::exception_ptr error_;
 };
 
+#if GREENBACK_ASIO_VERSION >= 103300
+/// Whatever else tells whether an operation has failed, as its `disposition_traits` say.
+template <class Disposition, class... Ts>
+requires asio::is_disposition<Disposition>::value
+class operation_result<Disposition, Ts...> : public operation_values<Ts...> {
+public:
+    template <class... Us> void set(Disposition d, Us&&... us) {
+        disposition_ = std::move(d);
+        operation_values<Ts...>::set(std::forward<Us>(us)...);
+    }
+    auto get() {
+        if (disposition_ != asio::no_error) [[unlikely]]
+            asio::throw_exception(std::exchange(disposition_, Disposition()));
+        return operation_values<Ts...>::get();
+    }
+
+private:
+    Disposition disposition_{};
+};
+#endif
+
 /// The completion handler. It owns the task from the initiation on: called, it continues the task; destroyed uncalled,
 /// it lets the task be destroyed. Without an associated executor it completes on the operation's own.
 template <class Result> class operation_handler {
@@ -86,9 +107,9 @@ public:
     using allocator_type = operation_allocator<void>;
 
     operation_handler(asio_portal& portal, Result& result) noexcept
-        : portal_(&portal), result_(&result), fiber_(&portal.home()) {}
+        : portal_(&portal), result_(&result), memory_(portal.home().for_operation) {}
     operation_handler(operation_handler&& other) noexcept
-        : portal_(std::exchange(other.portal_, nullptr)), result_(other.result_), fiber_(other.fiber_) {}
+        : portal_(std::exchange(other.portal_, nullptr)), result_(other.result_), memory_(other.memory_) {}
     operation_handler& operator=(operation_handler&&) = delete;
     [[gnu::always_inline]] ~operation_handler() {
         if (portal_) [[unlikely]]
@@ -98,7 +119,7 @@ public:
     cancellation_slot_type get_cancellation_slot() const noexcept { return portal_->state().slot(); }
 
     /// Asio asks for it even when it has moved from the handler, to free what it had allocated before something threw.
-    allocator_type get_allocator() const noexcept { return allocator_type(*fiber_); }
+    allocator_type get_allocator() const noexcept { return allocator_type(memory_); }
 
     template <class... Args> void operator()(Args&&... args) {
         result_->set(std::forward<Args>(args)...);
@@ -114,7 +135,7 @@ protected:
     Result* result_;
 
 private:
-    fiber* fiber_;
+    operation_memory* memory_;
 };
 
 /// The same, completing on the task's executor.

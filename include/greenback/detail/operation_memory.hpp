@@ -8,54 +8,52 @@
 #include <cstddef>
 
 namespace greenback::detail {
-
 inline namespace GREENBACK_BACKEND_NAMESPACE {
 
-/// The associated allocator of `use_portal`'s handler. What doesn't fit goes where Asio's own operations keep theirs.
+/// The associated allocator of `use_portal`'s handler. What doesn't fit, or comes when the portal has gone, goes where
+/// Asio's own operations keep theirs.
 template <class T> class operation_allocator {
 public:
     using value_type = T;
 
-    explicit operation_allocator(fiber& f) noexcept : fiber_(&f) {}
-    template <class U>
-    operation_allocator(operation_allocator<U> const& other) noexcept : fiber_(&other.waiting_fiber()) {}
+    explicit operation_allocator(operation_memory* m) noexcept : memory_(m) {}
+    template <class U> operation_allocator(operation_allocator<U> const& other) noexcept : memory_(other.memory()) {}
 
     T* allocate(std::size_t n) {
-        if constexpr (alignof(T) <= alignof(std::max_align_t)) {
-            if (n * sizeof(T) <= sizeof fiber_->operation_memory && fiber_->take_operation_memory()) [[likely]]
-                return reinterpret_cast<T*>(fiber_->operation_memory);
+        if constexpr (alignof(T) <= alignof(operation_memory)) {
+            if (n * sizeof(T) <= sizeof memory_->bytes && memory_->take()) [[likely]]
+                return reinterpret_cast<T*>(memory_->bytes);
         }
         return asio::recycling_allocator<T>().allocate(n);
     }
     void deallocate(T* p, std::size_t n) noexcept {
-        if (static_cast<void*>(p) == fiber_->operation_memory) [[likely]]
-            fiber_->return_operation_memory();
+        if (static_cast<void*>(p) == memory_->bytes) [[likely]]
+            memory_->give_back();
         else
             asio::recycling_allocator<T>().deallocate(p, n);
     }
 
-    fiber& waiting_fiber() const noexcept { return *fiber_; }
+    operation_memory* memory() const noexcept { return memory_; }
     template <class U> bool operator==(operation_allocator<U> const& other) const noexcept {
-        return fiber_ == &other.waiting_fiber();
+        return memory_ == other.memory();
     }
 
 private:
-    fiber* fiber_;
+    operation_memory* memory_;
 };
 
 template <> class operation_allocator<void> {
 public:
     using value_type = void;
-    explicit operation_allocator(fiber& f) noexcept : fiber_(&f) {}
-    template <class U>
-    operation_allocator(operation_allocator<U> const& other) noexcept : fiber_(&other.waiting_fiber()) {}
-    fiber& waiting_fiber() const noexcept { return *fiber_; }
+    explicit operation_allocator(operation_memory* m) noexcept : memory_(m) {}
+    template <class U> operation_allocator(operation_allocator<U> const& other) noexcept : memory_(other.memory()) {}
+    operation_memory* memory() const noexcept { return memory_; }
     template <class U> bool operator==(operation_allocator<U> const& other) const noexcept {
-        return fiber_ == &other.waiting_fiber();
+        return memory_ == other.memory();
     }
 
 private:
-    fiber* fiber_;
+    operation_memory* memory_;
 };
 
 } // namespace GREENBACK_BACKEND_NAMESPACE

@@ -111,13 +111,23 @@ public:
         std::swap(stack_, other.stack_);
         return *this;
     }
-    ~kept_stack_owner() {
-        if (stack_ && --stack_->owners_ == 0)
-            delete stack_;
+    [[gnu::always_inline]] ~kept_stack_owner() {
+        if (stack_ && --stack_->owners_ == 0) [[unlikely]]
+            end();
     }
     kept_stack* operator->() const noexcept { return stack_; }
 
+    /// For one run. One that was moved from owns nothing, and begins anew.
+    [[gnu::always_inline]] kept_stack_owner const& for_a_run() {
+        if (!stack_) [[unlikely]]
+            begin_anew();
+        return *this;
+    }
+
 private:
+    [[gnu::noinline, gnu::cold]] void end() noexcept { delete stack_; }
+    [[gnu::noinline, gnu::cold]] void begin_anew() { *this = kept_stack_owner(new kept_stack()); }
+
     kept_stack* stack_;
 };
 
