@@ -1,22 +1,30 @@
 // SPDX-License-Identifier: MIT
 // The texts: each says what happened, and what to write instead.
 
+#include "call_site.hpp"
+
 #include <greenback/error.hpp>
 
 #include <cstdlib>
 #include <cxxabi.h>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace greenback::detail {
 namespace {
 
+/// What was called, and where, if that is known.
 std::string place(std::source_location const& where) {
-    std::string text = where.file_name();
-    if (text.empty())
-        return text;
-    text += ':' + std::to_string(where.line()) + ": ";
-    return text;
+    std::string text;
+    if (is_use_portal(where)) {
+        if (std::string_view const operation = operation_at(where); !operation.empty())
+            text.append(operation) += ": ";
+        return text += "greenback::use_portal was used";
+    }
+    if (*where.file_name() != '\0')
+        ((text += where.file_name()) += ':') += std::to_string(where.line()) + ": ";
+    return text += "greenback::await_ was called";
 }
 
 std::string readable(std::type_info const& type) {
@@ -28,21 +36,21 @@ std::string readable(std::type_info const& type) {
 const char* reason(no_portal_because why) {
     switch (why) {
     case no_portal_because::not_in_loop:
-        return "greenback::await_ was called outside of any Asio task: no event loop runs on this thread. "
+        return " outside of any Asio task: no event loop runs on this thread. "
                "Start a task and call the function through a portal: "
                "co_spawn(executor, greenback::with_portal_run_sync(function, arguments...), token).";
     case no_portal_because::not_in_portal:
-        return "greenback::await_ was called without a portal in this task. "
+        return " without a portal in this task. "
                "Either call the synchronous function as co_await greenback::with_portal_run_sync(function, "
                "arguments...), "
                "or write co_await greenback::ensure_portal() once in each task whose synchronous code awaits. "
                "A task started with co_spawn, or as an operand of || or &&, has no portal of its parent's; "
                "a completion handler has none either: spawn a task in it.";
     case no_portal_because::initiating:
-        return "greenback::await_ was called by an operation's initiation while its task waits for that operation. "
+        return " by an operation's initiation while its task waits for that operation. "
                "Await before the operation is started, or make the initiation asynchronous (a coroutine) instead.";
     case no_portal_because::runs_inline:
-        return "greenback::await_ was called by other code that runs inline on a portal's stack: a handler run by a "
+        return " by other code that runs inline on a portal's stack: a handler run by a "
                "nested run() or poll(), a function that dispatch() runs on a strand, or a task's first steps inside "
                "co_spawn. Use asio::post instead of dispatch, leave the loop to the outermost run(), and give the "
                "task a portal of its own with co_await greenback::ensure_portal().";
@@ -58,7 +66,7 @@ void throw_no_portal(std::source_location const& where, no_portal_because why) {
 
 void throw_executor_mismatch(std::source_location const& where, std::type_info const& awaitable,
                              std::type_info const& task) {
-    throw executor_mismatch(place(where) + "greenback::await_ of an awaitable whose executor is " +
+    throw executor_mismatch(place(where) + " with an awaitable whose executor is " +
                             readable(awaitable) + " in a task whose executor is " + readable(task) +
                             ". Declare the awaitable with the task's executor type, or start it as a task of its own: "
                             "await_(co_spawn(executor, std::move(awaitable), asio::deferred)).");

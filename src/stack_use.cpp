@@ -2,6 +2,8 @@
 //
 // How much of a stack is left, how much was ever used, and what is said when there is no more.
 
+#include "call_site.hpp"
+
 #include <greenback/detail/fiber.hpp>
 #include <greenback/detail/portal_base.hpp>
 #include <greenback/detail/stack_pool.hpp>
@@ -17,6 +19,7 @@
 #include <cstring>
 #include <limits>
 #include <mutex>
+#include <string_view>
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -87,39 +90,41 @@ handled_signal handled[] = {{SIGSEGV, {}}, {SIGBUS, {}}};
 // One line, put together with nothing but what a signal handler may use.
 class line {
 public:
-    line& operator<<(const char* text) noexcept {
-        for (; *text != '\0' && length_ != sizeof text_; ++text)
-            text_[length_++] = *text;
+    line& operator<<(std::string_view text) noexcept {
+        for (char const c : text.substr(0, sizeof text_ - length_))
+            text_[length_++] = c;
         return *this;
     }
     line& operator<<(std::size_t number) noexcept {
         char digits[24];
-        char* first = digits + sizeof digits;
-        *--first = '\0';
+        char* const end = digits + sizeof digits;
+        char* first = end;
         do
             *--first = static_cast<char>('0' + number % 10);
         while ((number /= 10) != 0);
-        return *this << first;
+        return *this << std::string_view(first, end);
     }
     ~line() {
-        if (length_ == sizeof text_) // a file name without end
+        if (length_ == sizeof text_) // a name without end
             text_[length_ - 1] = '\n';
         const auto written = ::write(STDERR_FILENO, text_, length_);
         (void)written;
     }
 
 private:
-    char text_[1024];
+    char text_[2048];
     std::size_t length_ = 0;
 };
 
-void report(const detail::fiber& f, const std::source_location& last_await) noexcept {
+void report(const detail::fiber& f, const std::source_location& last) noexcept {
     line out;
     out << "greenback: stack overflow in a portal: " << f.stack.size / 1024 << " KiB stack, ";
-    if (last_await.line() != 0)
-        out << "last await_ at " << last_await.file_name() << ":" << std::size_t(last_await.line());
-    else
+    if (last.line() == 0)
         out << "no await_ yet";
+    else if (detail::is_use_portal(last))
+        out << "last waited for " << detail::operation_at(last) << " by use_portal";
+    else
+        out << "last await_ at " << last.file_name() << ":" << std::size_t(last.line());
     out << "; give it more: with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(bytes), ...) or "
            "greenback::default_stack_size(bytes)\n";
 }

@@ -477,6 +477,38 @@ TEST_CASE("the reporter names the stack and the last await_ before the process d
     CHECK(std::count(result.said.begin(), result.said.end(), '\n') == 1);
 }
 
+TEST_CASE("the reporter names the operation that use_portal waited for last", "[stack_use]") {
+    outcome const token = in_child([] {
+        greenback::report_stack_overflow();
+        run_task(greenback::with_portal_run_sync([] {
+            await_(test::yield_now());
+            asio::steady_timer(await_(asio::this_coro::executor), std::chrono::milliseconds(1))
+                .async_wait(greenback::use_portal);
+            overflow();
+        }));
+        return 0;
+    });
+    CAPTURE(token.said);
+    CHECK(token.crashed());
+    CHECK(contains(token.said, " KiB stack, last waited for "));
+    CHECK(contains(token.said, "initiate_async_wait by use_portal; give it more"));
+
+    constexpr unsigned line = __LINE__ + 6;
+    outcome const deferred = in_child([] {
+        greenback::report_stack_overflow();
+        run_task(greenback::with_portal_run_sync([] {
+            asio::any_io_executor const ex = await_(asio::this_coro::executor);
+            asio::post(ex, greenback::use_portal);
+            await_(asio::post(ex, test::deferred));
+            overflow();
+        }));
+        return 0;
+    });
+    CAPTURE(deferred.said);
+    CHECK(deferred.crashed());
+    CHECK(contains(deferred.said, "last await_ at " + std::string(__FILE__) + ":" + std::to_string(line)));
+}
+
 TEST_CASE("the reporter knows stacks of other sizes and from other allocators", "[stack_use]") {
     auto const run = [](auto alloc) {
         return in_child([&] {

@@ -498,6 +498,36 @@ TEST_CASE("where there is no portal the token throws and starts nothing", "[use_
     CHECK_FALSE(started);
 }
 
+TEST_CASE("the errors of the token name it, and the operation", "[use_portal]") {
+    asio::io_context context;
+    auto const text_of = [](auto f) {
+        try {
+            f();
+        } catch (greenback::no_portal const& e) {
+            return std::string(e.what());
+        }
+        return std::string("nothing was thrown");
+    };
+    std::string const outside = text_of([&] { asio::post(context, use_portal); });
+    CAPTURE(outside);
+    CHECK(outside.find("initiate_post") != std::string::npos);
+    CHECK(outside.find(": greenback::use_portal was used outside of any Asio task") != std::string::npos);
+    CHECK(outside.find("await_ was called") == std::string::npos);
+    asio::steady_timer timer(context);
+    std::string inside;
+    test::run_task(context, context, [&]() -> asio::awaitable<void> {
+        inside = text_of([&] { timer.async_wait(use_portal); });
+        co_return;
+    }());
+    CAPTURE(inside);
+    CHECK(inside.find("initiate_async_wait: greenback::use_portal was used without a portal") != std::string::npos);
+    // Started by await_, whose caller's place is known, it is await_ that speaks.
+    std::string const awaited = text_of([&] { await_(timer.async_wait(test::deferred)); });
+    CAPTURE(awaited);
+    CHECK(awaited.find("use_portal.cpp:" + std::to_string(__LINE__ - 2)) != std::string::npos);
+    CHECK(awaited.find("greenback::await_ was called outside") != std::string::npos);
+}
+
 #if GREENBACK_ASIO_VERSION >= 103300
 
 namespace {

@@ -114,8 +114,9 @@ template <class Awaitable>
         static_assert(detail::asynchronous_operation<Awaitable>,
                       "greenback::await_ takes what co_await takes in an Asio task: an awaitable, an asynchronous "
                       "operation such as timer.async_wait(asio::deferred), this_coro::..., or a C++20 awaiter");
-        detail::portal_in_force(where).where_ = where;
-        return std::forward<Awaitable>(x)(use_portal);
+        detail::asio_portal& p = detail::portal_in_force(where);
+        p.where_ = where;
+        return std::forward<Awaitable>(x)(detail::use_this_portal{p});
     }
 }
 

@@ -68,9 +68,39 @@ public:
     template <class Initiation, class... InitArgs>
     [[gnu::always_inline]] static return_type initiate(Initiation&& initiation, greenback::use_portal_t,
                                                        InitArgs&&... args) {
-        greenback::detail::asio_portal& portal = greenback::detail::portal_in_force(std::source_location());
+        // The caller's place can't be had from a token. The name of this very function says what is waited for.
+        std::source_location const where = std::source_location::current();
+        greenback::detail::asio_portal& portal = greenback::detail::portal_in_force(where);
+        portal.where_ = where;
         return greenback::detail::operation<result, Initiation&&, InitArgs&&...>(
                    portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...)
+            .run();
+    }
+};
+
+namespace greenback::detail {
+inline namespace GREENBACK_BACKEND_NAMESPACE {
+
+/// The token with which `await_` starts an operation: it has the portal, which knows the place already.
+struct use_this_portal {
+    asio_portal& portal;
+};
+
+} // namespace GREENBACK_BACKEND_NAMESPACE
+} // namespace greenback::detail
+
+template <class R, class... Args>
+class GREENBACK_ASIO_ROOT::async_result<greenback::detail::use_this_portal, R(Args...)> {
+    using result = greenback::detail::operation_result<std::decay_t<Args>...>;
+
+public:
+    using return_type = typename result::type;
+
+    template <class Initiation, class... InitArgs>
+    [[gnu::always_inline]] static return_type initiate(Initiation&& initiation, greenback::detail::use_this_portal token,
+                                                       InitArgs&&... args) {
+        return greenback::detail::operation<result, Initiation&&, InitArgs&&...>(
+                   token.portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...)
             .run();
     }
 };

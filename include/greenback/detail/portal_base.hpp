@@ -98,7 +98,8 @@ protected:
 
 public:
     union {
-        std::source_location where_; ///< the `await_` the fiber is in, or was in last. Set once the portal is prepared
+        /// The `await_` or `use_portal` the fiber is in, or was in last: see src/call_site.hpp. Set once it is prepared.
+        std::source_location where_;
     };
 
 private:

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// Where synchronous code waits: at an `await_`, whose caller's place is known, or for an operation that `use_portal` has
+// started, whose name is.
+#pragma once
+
+#include <cstddef>
+#include <source_location>
+#include <string_view>
+
+namespace greenback::detail {
+
+/// Is `where` a place in use_portal.hpp, which `use_portal` notes instead of its caller's?
+inline bool is_use_portal(std::source_location const& where) noexcept {
+    return std::string_view(where.file_name()).ends_with("use_portal.hpp");
+}
+
+/// The type of the operation's initiation, out of the name of the function that took it: "... [with Initiation = X; ..."
+/// by g++, "... [Initiation = X, ..." by clang. Empty if that is not in it. Allocates nothing: signal handlers ask.
+inline std::string_view operation_at(std::source_location const& where) noexcept {
+    std::string_view text = where.function_name();
+    constexpr std::string_view label = "Initiation = ";
+    std::size_t const start = text.find(label);
+    if (start == text.npos)
+        return {};
+    text.remove_prefix(start + label.size());
+    int depth = 0;
+    for (std::size_t i = 0; i != text.size(); ++i) {
+        char const c = text[i];
+        if (depth == 0 && (c == ';' || c == ',' || c == ']'))
+            return text.substr(0, i);
+        if (c == '<' || c == '(' || c == '[' || c == '{')
+            ++depth;
+        else if (c == '>' || c == ')' || c == ']' || c == '}')
+            --depth;
+    }
+    return text;
+}
+
+} // namespace greenback::detail
