@@ -83,7 +83,7 @@ constexpr std::size_t max_stack_size = wide_addresses ? mib << (wide_addresses ?
 constexpr std::size_t min_guard_size = 16 * kib;
 
 // A region doubles what its class has reserved, so a class never reserves more than about twice what it uses,
-// and a million stacks take fewer than a hundred regions. The bound keeps a refused request from being an
+// and a million stacks of the default size take fewer than 150 regions. The bound keeps a refused request from being an
 // absurd one.
 constexpr std::size_t first_region_size = 4 * mib;
 constexpr std::size_t max_region_size = wide_addresses ? 4096 * mib : 64 * mib;
