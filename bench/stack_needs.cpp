@@ -64,6 +64,12 @@ void check(bool condition, char const* what) {
 /// For a result that nobody needs.
 template <class T> void keep(T const& value) { asm volatile("" : : "g"(&value) : "memory"); }
 
+/// What C libraries make, and free by a function.
+template <auto Free> struct freed_by {
+    template <class T> void operator()(T* p) const { Free(p); }
+};
+template <class T, auto Free> using owned = std::unique_ptr<T, freed_by<Free>>;
+
 // ---- a process for each row ----
 
 /// What `f` returns, called in a child process; nothing if it failed there, which it has said then.
@@ -173,7 +179,7 @@ void look_up_localhost() {
 #if defined(GREENBACK_BENCH_LUA)
 /// @returns the script's result, or the text of its error
 std::string run_lua(std::string const& script) {
-    std::unique_ptr<lua_State, void (*)(lua_State*)> const lua(luaL_newstate(), lua_close);
+    owned<lua_State, lua_close> const lua(luaL_newstate());
     luaL_openlibs(lua.get());
     luaL_dostring(lua.get(), script.c_str());
     char const* const result = lua_tostring(lua.get(), -1);
@@ -199,10 +205,6 @@ void lua_parentheses() {
 // ---- OpenSSL ----
 
 #if defined(GREENBACK_BENCH_OPENSSL)
-template <auto Free> struct freed_by {
-    template <class T> void operator()(T* p) const { Free(p); }
-};
-template <class T, auto Free> using owned = std::unique_ptr<T, freed_by<Free>>;
 using ssl_context = owned<SSL_CTX, SSL_CTX_free>;
 using ssl = owned<SSL, SSL_free>;
 using bio = owned<BIO, BIO_free>;
