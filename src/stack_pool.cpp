@@ -54,7 +54,7 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-// The default size. Lua's 200 nested C calls take most of 400 KiB, and libraries that were made portable run in the
+// The default size. Lua's 200 nested C calls take 416 KiB, and libraries that were made portable run in the
 // 512 KiB that macOS gives a process's other threads; docs/pitfalls.md has what others were measured to need. While a
 // portal is in force the task's own coroutines run on its stack as well. Generosity costs no memory but page tables, 2
 // bytes per KiB: a suspended portal with one page in use takes 1.03 KiB of them at 512 KiB, 0.66 KiB at 320 KiB. A
