@@ -115,15 +115,17 @@ void end_waiting() noexcept {
 
 // ---- what a thread keeps --------------------------------------------------------------------------------------------
 //
-// A thread keeps the fibers it was given back last, up to 64 and 20 MiB of stack, with their pages, so that a portal
+// A thread keeps the fibers it was given back last, up to 64 and 32 MiB of stack, with their pages, so that a portal
 // costs neither lock nor system call. What is beyond that goes to the shared pool, the longest idle 16 at once; the
-// pool keeps 256 more of a size (80 MiB) for all threads together, and gives the pages of the others back to the system
-// at once. So what a burst of portals leaves behind is at most 20 MiB for each thread that ended some, however deep
-// they went, and 80 MiB for the process; it is given back to the pool when the thread ends, or first borrows after the
-// default size has changed. Nothing is ever trimmed by time.
+// pool keeps 256 more of a size (128 MiB) for all threads together, and gives the pages of the others back to the
+// system at once. So what a burst of portals leaves behind is at most 32 MiB for each thread that ended some, however
+// deep they went, and 128 MiB for the process; it is given back to the pool when the thread ends, or first borrows
+// after the default size has changed. Nothing is ever trimmed by time.
+//
+// The bytes are what 64 stacks of the default size come to, so that they limit larger ones only.
 
 constexpr unsigned most_parked = 64;
-constexpr std::size_t most_parked_bytes = std::size_t(20) * 1024 * 1024;
+constexpr std::size_t most_parked_bytes = std::size_t(32) * 1024 * 1024;
 constexpr unsigned least_parked = 2; // of very large stacks: two tasks that take turns need no system call
 
 /// Stacks taken from the pool with one lock. Each costs its guard and its first page, so not many more than are wanted.

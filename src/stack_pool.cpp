@@ -54,17 +54,17 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-// The default size. The deepest use known to us is an OpenSSL handshake in a server that settled on 320 KiB
-// for it; RocksDB needed 256 KiB, std::regex and recursive parsers overflowed 64 and 128 KiB, and while a
-// portal is in force the task's own coroutines run on its stack as well. Generosity costs no memory but page
-// tables, 2 bytes per KiB: a suspended stack with one page in use takes 4.7 KiB all told at 320 KiB, 4.2 KiB
-// at 64 KiB. A million of them reserve 0.3 of the 128 TiB that a process can address. AddressSanitizer makes
-// frames two to three times larger.
+// The default size. Lua's 200 nested C calls take 416 KiB, and libraries that were made portable run in the
+// 512 KiB that macOS gives a process's other threads; docs/pitfalls.md has what others were measured to need. While a
+// portal is in force the task's own coroutines run on its stack as well. Generosity costs no memory but page tables, 2
+// bytes per KiB: a suspended portal with one page in use takes 1.03 KiB of them at 512 KiB, 0.66 KiB at 320 KiB. A
+// million of them reserve half a TiB of the 128 TiB that a process can address. AddressSanitizer makes frames two to
+// three times larger.
 #ifndef GREENBACK_DEFAULT_STACK_SIZE
 #if defined(__SANITIZE_ADDRESS__) || defined(GREENBACK_STACK_POOL_ASAN)
 #define GREENBACK_DEFAULT_STACK_SIZE (std::size_t(1024) * 1024)
 #else
-#define GREENBACK_DEFAULT_STACK_SIZE (std::size_t(320) * 1024)
+#define GREENBACK_DEFAULT_STACK_SIZE (std::size_t(512) * 1024)
 #endif
 #endif
 
@@ -83,7 +83,7 @@ constexpr std::size_t max_stack_size = wide_addresses ? mib << (wide_addresses ?
 constexpr std::size_t min_guard_size = 16 * kib;
 
 // A region doubles what its class has reserved, so a class never reserves more than about twice what it uses,
-// and a million stacks take fewer than a hundred regions. The bound keeps a refused request from being an
+// and a million stacks of the default size take fewer than 150 regions. The bound keeps a refused request from being an
 // absurd one.
 constexpr std::size_t first_region_size = 4 * mib;
 constexpr std::size_t max_region_size = wide_addresses ? 4096 * mib : 64 * mib;
@@ -91,8 +91,11 @@ constexpr std::size_t max_region_size = wide_addresses ? 4096 * mib : 64 * mib;
 // How much idle memory a size class keeps: enough that a server whose load fluctuates by some hundred tasks makes no
 // system call (with 64, two threads that each made 100 portals at a time threw pages away all the while, and took turns
 // in the kernel doing it), little enough that a single burst of deep recursion isn't remembered for ever.
+// The bytes are what that many stacks of the default size come to, so that they limit larger ones only: 80 MiB would be
+// 160 stacks, and four threads with bursts of 100 portals would throw pages away again. They are an upper bound, for
+// stacks that were all used to the bottom; what most of these hold is a page or two each.
 constexpr std::size_t max_resident_stacks = 256;
-constexpr std::size_t max_resident_bytes = 80 * mib;
+constexpr std::size_t max_resident_bytes = 128 * mib;
 
 static_assert(GREENBACK_DEFAULT_STACK_SIZE > 0 && std::size_t(GREENBACK_DEFAULT_STACK_SIZE) <= max_stack_size,
               "GREENBACK_DEFAULT_STACK_SIZE is not a size that a stack can have");

@@ -233,7 +233,7 @@ TEST_CASE("a hundred thousand stacks in use take fewer than two hundred memory m
         return;
     }
     if (under_valgrind()) {
-        WARN("skipped: valgrind takes minutes for 33 GiB of address space");
+        WARN("skipped: valgrind takes minutes for 50 GiB of address space");
         return;
     }
     // In a child, whose memory is gone afterwards. A sanitizer's own mappings are not what is counted.

@@ -20,7 +20,7 @@ namespace greenback {
 /// The size that a stack has where nobody asked for another one.
 ///
 /// @returns the usable bytes, guard excluded. It starts as the build option GREENBACK_DEFAULT_STACK_SIZE:
-///     320 KiB unless set, 1 MiB in AddressSanitizer builds.
+///     512 KiB unless set, 1 MiB in AddressSanitizer builds.
 ///
 /// Thread safety: may be called at any time from any thread.
 /// Cost: one relaxed atomic load.
@@ -145,7 +145,7 @@ void report_stack_overflow() noexcept;
 ///
 /// Sizes are rounded up to whole pages, then to at most a quarter more than asked, at least 16 KiB: equal
 /// requests, and nearly equal ones, share their stacks. A stack that is given back is the next to be handed
-/// out. Up to 256 idle stacks of a size, and no more than 80 MiB, keep their memory; the pages of the others
+/// out. Up to 256 idle stacks of a size, and no more than 128 MiB, keep their memory; the pages of the others
 /// go back to the system at once. Their addresses stay reserved for the life of the process.
 ///
 /// Thread safety: every member may be called at any time from any thread, a stack may be given back on any
