@@ -26,8 +26,8 @@ portal_stats stats() noexcept {
         detail::fiber const& f = *detail::fiber_at(s.top);
         if (!in_use)
             ++result.stacks_cached;
-        else if (f.valid() && !f.release) // on a stack asked for by size, it is among those elsewhere, whose record may
-            count(f, result);             // lie at the same place
+        else if (f.valid())
+            count(f, result);
     });
     detail::for_each_fiber_elsewhere([](detail::fiber& f, void* r) { count(f, *static_cast<portal_stats*>(r)); },
                                      &result);

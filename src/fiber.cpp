@@ -258,7 +258,7 @@ fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) n
         f->for_operation = &f->own_operation_memory;
         f->own_operation_memory.state.store(operation_memory::free, std::memory_order_relaxed);
     }
-    f->set_valid(true);
+    f->set_valid(!release);
     return f;
 }
 

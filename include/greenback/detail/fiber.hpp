@@ -109,12 +109,18 @@ struct fiber {
     /// Which threads' caches it fits into: those of the same `thread_state::generation`. Written by who makes it; 0:
     /// none.
     unsigned generation = 0;
-    /// Says that this is a fiber's record: what lies at the top of a stack from the pool may be anything. Written last
-    /// when a fiber is made, first when it is destroyed, and not by the constructor: that write would not be atomic,
-    /// and `stats` may be looking at it.
+    /// Says that this is the record of a fiber that the library has put on a stack of the pool: what lies at the top of
+    /// such a stack may be anything, also the record of a fiber that is listed elsewhere, as it was given an allocator.
+    /// Written last when a fiber is made, first when it is destroyed, and not by the constructor: that write would not
+    /// be atomic, and `stats` may be looking at it.
     std::uint64_t magic;
     static constexpr std::uint64_t magic_value = 0x67726e626b666272;
-    bool valid() const noexcept { return __atomic_load_n(&magic, __ATOMIC_ACQUIRE) == magic_value; }
+    /// For who found it on a stack. What is there instead may be being written by anybody, so ThreadSanitizer is not to
+    /// see the first look.
+    bool valid() const noexcept { return looks_valid() && __atomic_load_n(&magic, __ATOMIC_ACQUIRE) == magic_value; }
+    [[gnu::noinline, gnu::no_sanitize("thread")]] bool looks_valid() const noexcept {
+        return *const_cast<std::uint64_t const volatile*>(&magic) == magic_value;
+    }
     void set_valid(bool is) noexcept { __atomic_store_n(&magic, is ? magic_value : 0, __ATOMIC_RELEASE); }
 
     bool leaving = false; ///< set by `destroy_fiber` for ASan: the main loop ends instead of sleeping on

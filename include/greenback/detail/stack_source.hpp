@@ -46,13 +46,14 @@ public:
         boost::context::stack_context stack = alloc_.allocate();
         auto const top = reinterpret_cast<std::uintptr_t>(stack.sp);
         auto const where = (top - sizeof(record)) & ~std::uintptr_t(alignof(record) - 1);
-        auto* const r = new (reinterpret_cast<void*>(where)) record{{}, std::move(alloc_)};
+        auto* const r = new (reinterpret_cast<void*>(where)) record(std::move(alloc_));
         return *make_fiber(stack, &release, &r->memory);
     }
     static void give_back(thread_state&, fiber& f) noexcept { destroy_fiber(f); }
 
 private:
     struct record {
+        explicit record(StackAllocator&& a) : alloc(std::move(a)) {}
         alignas(64) unsigned char memory[sizeof(fiber)]; // first: the stack begins right below it
         StackAllocator alloc;
     };
