@@ -417,3 +417,29 @@ TEST_CASE("tasks that start and end on different threads hand their stacks on", 
     c.finish();
     CHECK(ended == 8 * (times(1000, 100) + 1));
 }
+
+TEST_CASE("an initiation may wait for the thread that completes its operation", "[threads]") {
+    // Before Asio 1.24 only with use_portal: what await_ starts is initiated on the fiber there, which another thread
+    // can't enter before the initiation has returned. See docs/pitfalls.md.
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    CAPTURE(how);
+    auto const completes_elsewhere = [](auto&& token) {
+        return asio::async_initiate<decltype(token), void(int)>(
+            [](auto handler) { std::thread([h = std::move(handler)]() mutable { std::move(h)(7); }).join(); }, token);
+    };
+    int sum = 0;
+    test::run_task(test::in_portal(how, [&] {
+        for (int i = 0; i != 3; ++i) {
+            sum += completes_elsewhere(greenback::use_portal);
+#if GREENBACK_ASIO_VERSION >= 102400
+            sum += greenback::await_(completes_elsewhere(asio::use_awaitable));
+#endif
+            greenback::await_(test::yield_now());
+        }
+    }));
+#if GREENBACK_ASIO_VERSION >= 102400
+    CHECK(sum == 6 * 7);
+#else
+    CHECK(sum == 3 * 7);
+#endif
+}
