@@ -2,6 +2,7 @@
 // The coroutine behind `with_portal_run_sync`: a frame on the task's stack that is its own trampoline.
 #pragma once
 
+#include <greenback/detail/call_checks.hpp>
 #include <greenback/detail/portal_core.hpp>
 #include <greenback/detail/stack_source.hpp>
 
@@ -13,9 +14,6 @@
 
 namespace greenback::detail {
 inline namespace GREENBACK_BACKEND_NAMESPACE {
-
-template <class F, class... Args>
-using call_result = std::decay_t<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>;
 
 // ---- the coroutine -------------------------------------------------------------------------------------------------
 
@@ -229,8 +227,11 @@ asio::awaitable<R, Executor> portal_coroutine(portal_body, Stack, F, Args...) {
 template <class R, class Executor, class Stack, class F, class... Args>
 [[gnu::always_inline]] inline asio::awaitable<R, Executor> run_on_portal(portal_body tag, Stack&& stack, F&& f,
                                                                          Args&&... args) {
-    return portal_coroutine<R, Executor, Stack, std::decay_t<F>, std::decay_t<Args>...>(
-        tag, std::forward<Stack>(stack), std::forward<F>(f), std::forward<Args>(args)...);
+    if constexpr (callable_with_copies<F, Args...>)
+        return portal_coroutine<R, Executor, Stack, std::decay_t<F>, std::decay_t<Args>...>(
+            tag, std::forward<Stack>(stack), std::forward<F>(f), std::forward<Args>(args)...);
+    else
+        return asio::awaitable<R, Executor>(); // does not compile: `checked_call` has said why
 }
 
 } // namespace GREENBACK_BACKEND_NAMESPACE
