@@ -107,7 +107,7 @@ asio::awaitable<void> one_coroutine() { co_await greenback::with_portal_run(sess
 asio::awaitable<void> one_coroutine_and_the_tasks_it_spawns() { co_await greenback::with_portal_run_tree(session, 1); }
 
 void a_task_written_by_others(asio::io_context& loop) {
-    asio::co_spawn(loop, greenback::bestow_portal(session(1)), asio::detached);
+    asio::co_spawn(loop, greenback::bestow_portal(session(1)), greenback::rethrow);
 }
 // [/kinds]
 
@@ -245,16 +245,12 @@ asio::awaitable<void> pitfalls(asio::io_context& loop, int& done) {
 
 int main() try {
     int done = 0;
-    auto const rethrow = [](std::exception_ptr error) {
-        if (error)
-            std::rethrow_exception(error);
-    };
     {
         asio::io_context loop;
-        asio::co_spawn(loop, awaits(done), rethrow);
-        asio::co_spawn(loop, kinds(done), rethrow);
+        asio::co_spawn(loop, awaits(done), greenback::rethrow);
+        asio::co_spawn(loop, kinds(done), greenback::rethrow);
         asio::co_spawn(loop, deep(), [&](std::exception_ptr error, int levels) {
-            rethrow(error);
+            greenback::rethrow(error);
             done += levels == 200;
         });
         loop.run();
@@ -265,8 +261,8 @@ int main() try {
     }
     {
         asio::io_context loop;
-        asio::co_spawn(loop, pitfalls(loop, done), rethrow);
-        asio::co_spawn(loop, greenback::with_portal_run_sync(retry), rethrow);
+        asio::co_spawn(loop, pitfalls(loop, done), greenback::rethrow);
+        asio::co_spawn(loop, greenback::with_portal_run_sync(retry), greenback::rethrow);
         loop.run_for(std::chrono::milliseconds(100));
     }
     require(handled == 1 && attempts == 1, "retry");
