@@ -60,10 +60,9 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 /// Start a task that is the synchronous function `f`, which may `await_`, as may whatever it calls:
 /// `co_spawn(where, with_portal_run_sync(f), token)`, for code that has no coroutine at all.
 ///
-/// `where` is an executor or an execution context; `f` takes no arguments (write a lambda). The task is an
-/// `awaitable<R>`, whose executor is `asio::any_io_executor`, whatever the type of `where`: so `await_` takes every
-/// plain `asio::awaitable<T>`. Only where an executor can't be converted to that, the task's executor is of its own
-/// type.
+/// `where` is an executor or an execution context; `f` takes no arguments (write a lambda). Whatever the type of
+/// `where`, the task's executor is an `asio::any_io_executor` that holds it, as that of every plain
+/// `asio::awaitable<T>` is: so `await_` takes those.
 ///
 /// @returns what `token` makes of the completion signature `void(std::exception_ptr)`, or
 ///     `void(std::exception_ptr, R)`, where `R` is the decayed result of `f()`. A task that has failed has no result,
@@ -83,19 +82,15 @@ auto spawn(ExecutorOrContext&& where, F f, CompletionToken&& token) {
     } else if constexpr (!detail::is_executor<place> && !detail::execution_context<place>) {
         static_assert(detail::never<place>, "greenback::spawn takes an executor or an execution context first: an "
                                             "io_context, a thread_pool, socket.get_executor()");
+    } else if constexpr (!std::is_convertible_v<decltype(detail::executor_of(where)), asio::any_io_executor>) {
+        static_assert(detail::never<place>, "greenback::spawn takes an executor that asio::any_io_executor can hold");
+    } else if constexpr (std::is_void_v<result> || std::is_default_constructible_v<result>) {
+        return asio::co_spawn(detail::executor_of(where), with_portal_run_sync(std::move(f)),
+                              std::forward<CompletionToken>(token));
     } else {
-        auto const executor = detail::executor_of(where);
-        using own = std::remove_const_t<decltype(executor)>;
-        using of_task =
-            std::conditional_t<std::is_convertible_v<own, asio::any_io_executor>, asio::any_io_executor, own>;
-        if constexpr (std::is_void_v<result> || std::is_default_constructible_v<result>)
-            return asio::co_spawn(executor, with_portal_run_sync<of_task>(std::move(f)),
-                                  std::forward<CompletionToken>(token));
-        else
-            return asio::co_spawn(executor, with_portal_run_sync<of_task>([f = std::move(f)]() mutable {
-                                      return std::optional<result>(std::invoke(std::move(f)));
-                                  }),
-                                  std::forward<CompletionToken>(token));
+        auto call = [f = std::move(f)]() mutable { return std::optional<result>(std::move(f)()); };
+        return asio::co_spawn(detail::executor_of(where), with_portal_run_sync(std::move(call)),
+                              std::forward<CompletionToken>(token));
     }
 }
 
