@@ -5,6 +5,7 @@
 #include <asio.hpp>
 #include <greenback/greenback.hpp>
 
+#include <chrono>
 #include <cstdlib>
 #include <functional>
 #include <iostream>
