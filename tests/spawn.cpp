@@ -251,7 +251,7 @@ TEST_CASE("a result without a default constructor arrives as std::optional", "[s
         context, [] { return no_default(waits()); },
         [&](std::exception_ptr e, std::optional<no_default> r) {
             CHECK(e == nullptr);
-            value = r->value;
+            value = r.value().value;
         });
     greenback::spawn(
         context, []() -> no_default { throw std::out_of_range("f"); },
