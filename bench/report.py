@@ -358,6 +358,16 @@ def memory_table(r):
     return table(("", *(f"{r.memory[k]['count']:,.0f} {k}" for k in kinds)), rows)
 
 
+def in_short(await_post, use_portal_post, co_await_post, await_ready, co_await_ready, portal_kib, coroutine_kib):
+    """What most readers have come for. Nothing if a figure is missing."""
+    if None in (await_post, use_portal_post, co_await_post, await_ready, co_await_ready, portal_kib, coroutine_kib):
+        return ""
+    return (f"An operation that suspends takes {figure(use_portal_post)} ns with `use_portal` and {figure(await_post)} ns with "
+            f"`await_`, where `co_await` takes {figure(co_await_post)} ns; an `awaitable` that is ready takes "
+            f"{figure(await_ready)} ns with `await_`, {figure(co_await_ready)} ns with `co_await`; a portal that waits holds "
+            f"{figure(portal_kib)} KiB, a coroutine {figure(coroutine_kib)} KiB.\n\n")
+
+
 def page(r, made):
     times, instructions = target_rows(r)
     short = sum("short" in verdict(*row[1:]) for row in times + instructions)
@@ -370,11 +380,15 @@ def page(r, made):
     out = "# Benchmarks\n\n<!-- Written by bench/run. Don't edit: run it again. -->\n\n"
     if "quick" in machine:
         out += "**From a quick run: these figures only show that the benchmarks work.**\n\n"
-    out += "What greenback costs, beside what else there is, with a target for each figure. "
+    out += in_short(*(r.time("await", row) for row in
+                      ("await_post", "use_portal_post", "co_await_post", "await_ready", "co_await_ready")),
+                    *(r.memory[kind].get("resident_kib_each") for kind in ("portals", "coroutines")))
+    out += "Below: the same as ratios, with a target for each; then everything that was measured, beside what else there is.\n"
+    out += "\n## Targets\n\nRatios of medians; smaller is better unless the target says ≥. "
     out += "All targets are met." if not short + missing else \
         f"{short} of {sum(row[3] is not None for row in times + instructions)} targets are missed" + \
         (f", {missing} figures are missing." if missing else ".")
-    out += "\n\n## Targets\n\nRatios of medians; smaller is better unless the target says ≥.\n\n" + target_table(times)
+    out += "\n\n" + target_table(times)
     out += "\nInstructions per operation, which do not depend on what else the machine does:\n\n" + target_table(instructions)
 
     out += "\n## An await\n\n" + image("await", "Bars: nanoseconds per await") + time_table(r, "await", True)

@@ -1,38 +1,35 @@
 // SPDX-License-Identifier: MIT
-// The example of README.md, which is cut out of this file.
-
-#include "support/asio.hpp"
+// The program of README.md.
 
 // [quickstart]
+#include <asio.hpp>
 #include <greenback/greenback.hpp>
 
+#include <chrono>
+#include <cstdlib>
+#include <functional>
 #include <iostream>
-#include <numeric>
 #include <string>
-#include <vector>
 
-// The bottom, the one function that was changed: it waits, and other tasks go on meanwhile.
-int price(std::string const& item) {
-    asio::steady_timer lookup(greenback::await_(asio::this_coro::executor), std::chrono::milliseconds(100));
-    greenback::await_(lookup.async_wait(asio::use_awaitable));
-    return static_cast<int>(item.size());
+// The bottom: the C library calls it, and it is the only function that waits. Meanwhile other tasks run.
+int compare(void const* a, void const* b) {
+    // Stands for a question to somebody far away.
+    asio::steady_timer answer(greenback::await_(asio::this_coro::executor), std::chrono::milliseconds(10));
+    answer.async_wait(greenback::use_portal);
+    return *static_cast<char const*>(a) - *static_cast<char const*>(b);
 }
 
-// The middle: synchronous code that has never heard of coroutines. It may well be a library's.
-int total(std::vector<std::string> const& basket) {
-    return std::accumulate(basket.begin(), basket.end(), 0,
-                           [](int sum, std::string const& item) { return sum + price(item); });
+// The middle: qsort, which has never heard of coroutines.
+void sort_and_print(std::string word) {
+    std::qsort(word.data(), word.size(), 1, compare);
+    std::cout << word << std::endl;
 }
 
-// The top: a task, which calls the middle through a portal.
-asio::awaitable<void> order(std::vector<std::string> basket) {
-    std::cout << co_await greenback::with_portal_run_sync(total, std::move(basket)) << std::endl;
-}
-
+// The top: two tasks on one thread. greenback::rethrow: what goes wrong in a task leaves loop.run().
 int main() {
     asio::io_context loop;
-    asio::co_spawn(loop, order({"tea", "milk"}), asio::detached);
-    asio::co_spawn(loop, order({"bread"}), asio::detached);
-    loop.run(); // prints 5, then 7; one thread, 0.2 seconds
+    greenback::spawn(loop, std::bind_front(sort_and_print, "greenback"), greenback::rethrow);
+    greenback::spawn(loop, std::bind_front(sort_and_print, "asio"), greenback::rethrow);
+    loop.run(); // prints aios, then abceegknr
 }
 // [/quickstart]

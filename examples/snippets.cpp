@@ -3,6 +3,12 @@
 
 #include "support/asio.hpp"
 
+#if defined(GREENBACK_USE_BOOST_ASIO)
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#else
+#include <asio/experimental/awaitable_operators.hpp>
+#endif
+
 #include <greenback/greenback.hpp>
 #include <greenback/stack.hpp>
 
@@ -17,6 +23,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <variant>
 #include <vector>
 
 namespace {
@@ -107,7 +114,7 @@ asio::awaitable<void> one_coroutine() { co_await greenback::with_portal_run(sess
 asio::awaitable<void> one_coroutine_and_the_tasks_it_spawns() { co_await greenback::with_portal_run_tree(session, 1); }
 
 void a_task_written_by_others(asio::io_context& loop) {
-    asio::co_spawn(loop, greenback::bestow_portal(session(1)), asio::detached);
+    asio::co_spawn(loop, greenback::bestow_portal(session(1)), greenback::rethrow);
 }
 // [/kinds]
 
@@ -229,6 +236,53 @@ asio::awaitable<int> deep() {
     // [/stack]
 }
 
+// ---- docs/recipes.md ---------------------------------------------------------------------------------------
+
+asio::awaitable<int> lookup(int result, int milliseconds) {
+    asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(milliseconds));
+    co_await timer.async_wait(asio::use_awaitable);
+    co_return result;
+}
+
+// [timeout]
+int lookup_or_default(std::chrono::milliseconds patience, int milliseconds) {
+    using namespace asio::experimental::awaitable_operators;
+    asio::steady_timer timer(greenback::await_(asio::this_coro::executor), patience);
+    std::variant<int, std::monostate> const first =
+        greenback::await_(lookup(7, milliseconds) || timer.async_wait(asio::use_awaitable));
+    return first.index() == 0 ? std::get<0>(first) : -1; // -1: the time was over, and the lookup was cancelled
+}
+// [/timeout]
+
+int synchronous_lookup(int result) {
+    short_wait();
+    return result;
+}
+
+int both_at_once() {
+    using namespace asio::experimental::awaitable_operators;
+    // [both]
+    auto const [one, two] = greenback::await_(greenback::with_portal_run_sync(synchronous_lookup, 1) &&
+                                              greenback::with_portal_run_sync(synchronous_lookup, 2));
+    // [/both]
+    return one + two;
+}
+
+asio::awaitable<void> recipes(int& done) {
+    // [timeout_outside]
+    using namespace asio::experimental::awaitable_operators;
+    asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(5));
+    auto const first = co_await (greenback::with_portal_run_sync(wait_long) || timer.async_wait(asio::use_awaitable));
+    // [/timeout_outside]
+    require(first.index() == 1, "timeout_outside");
+    co_await greenback::with_portal_run_sync([] {
+        require(lookup_or_default(std::chrono::minutes(1), 1) == 7, "in time");
+        require(lookup_or_default(std::chrono::milliseconds(5), 60000) == -1, "too late");
+        require(both_at_once() == 3, "both_at_once");
+    });
+    ++done;
+}
+
 asio::awaitable<void> pitfalls(asio::io_context& loop, int& done) {
     co_await greenback::ensure_portal();
     require(read_setting("/nowhere/at/all") == ENOENT, "read_setting");
@@ -245,16 +299,13 @@ asio::awaitable<void> pitfalls(asio::io_context& loop, int& done) {
 
 int main() try {
     int done = 0;
-    auto const rethrow = [](std::exception_ptr error) {
-        if (error)
-            std::rethrow_exception(error);
-    };
     {
         asio::io_context loop;
-        asio::co_spawn(loop, awaits(done), rethrow);
-        asio::co_spawn(loop, kinds(done), rethrow);
+        asio::co_spawn(loop, awaits(done), greenback::rethrow);
+        asio::co_spawn(loop, kinds(done), greenback::rethrow);
+        asio::co_spawn(loop, recipes(done), greenback::rethrow);
         asio::co_spawn(loop, deep(), [&](std::exception_ptr error, int levels) {
-            rethrow(error);
+            greenback::rethrow(error);
             done += levels == 200;
         });
         loop.run();
@@ -265,12 +316,12 @@ int main() try {
     }
     {
         asio::io_context loop;
-        asio::co_spawn(loop, pitfalls(loop, done), rethrow);
-        asio::co_spawn(loop, greenback::with_portal_run_sync(retry), rethrow);
+        asio::co_spawn(loop, pitfalls(loop, done), greenback::rethrow);
+        asio::co_spawn(loop, greenback::with_portal_run_sync(retry), greenback::rethrow);
         loop.run_for(std::chrono::milliseconds(100));
     }
     require(handled == 1 && attempts == 1, "retry");
-    require(done == 4, "not everything has run");
+    require(done == 5, "not everything has run");
 } catch (std::exception const& e) {
     std::fprintf(stderr, "snippets: %s\n", e.what());
     return 1;

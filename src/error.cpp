@@ -37,8 +37,9 @@ const char* reason(no_portal_because why) {
     switch (why) {
     case no_portal_because::not_in_loop:
         return " outside of any Asio task: no event loop runs on this thread. "
-               "Start a task and call the function through a portal: "
-               "co_spawn(executor, greenback::with_portal_run_sync(function, arguments...), token).";
+               "Start a task that calls the function through a portal: "
+               "greenback::spawn(executor, function, greenback::rethrow), or "
+               "co_spawn(executor, greenback::with_portal_run_sync(function, arguments...), greenback::rethrow).";
     case no_portal_because::not_in_portal:
         return " without a portal in this task. "
                "Either call the synchronous function as co_await greenback::with_portal_run_sync(function, "
@@ -48,7 +49,9 @@ const char* reason(no_portal_because why) {
                "a completion handler has none either: spawn a task in it.";
     case no_portal_because::initiating:
         return " by an operation's initiation while its task waits for that operation. "
-               "Await before the operation is started, or make the initiation asynchronous (a coroutine) instead.";
+               "Await before the operation is started, or make the initiation asynchronous (a coroutine) instead. "
+               "If the operation is co_spawn, this was the first stretch of the child task, which has no portal of its "
+               "parent's: write co_await greenback::ensure_portal() in the child.";
     case no_portal_because::runs_inline:
         return " by other code that runs inline on a portal's stack: a handler run by a "
                "nested run() or poll(), a function that dispatch() runs on a strand, or a task's first steps inside "

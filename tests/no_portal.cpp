@@ -311,8 +311,50 @@ TEST_CASE("an operation's initiation can't await on the portal that waits for th
     CHECK(attempts.size() == 4);
     for (attempt const& a : attempts) {
         check_refused(a);
-        CHECK_FALSE(a.text.empty());
+        CHECK(contains(a.text, "ensure_portal"));
     }
+    if (greenback::detail::initiates_while_suspending) // on the portal's stack, under the operation's coroutine
+        CHECK(contains(attempts[2].text, "Await before the operation is started"));
+}
+
+TEST_CASE("a child that its parent waits for is told to ask for a portal when it awaits in its first stretch",
+          "[no_portal]") {
+    const auto how = GENERATE(TEST_EVERY_KIND);
+    const bool suspend = GENERATE(false, true);
+    const bool by_token = GENERATE(false, true);
+    CAPTURE(how, suspend, by_token);
+    attempt child;
+    int fixed = 0;
+    asio::io_context context(1);
+    auto start = [&](asio::awaitable<void> a) {
+        if (by_token)
+            asio::co_spawn(context, std::move(a), greenback::use_portal);
+        else
+            await_(asio::co_spawn(context, std::move(a), asio::use_awaitable));
+    };
+    auto as_told = [&]() -> asio::awaitable<void> {
+        co_await greenback::ensure_portal();
+        await_(yield_if(suspend));
+        ++fixed;
+    };
+    spawn(context, in_portal(how, [&] {
+              start(attempt_in_coroutine(suspend, child, false));
+              start(as_told());
+              CHECK(has_portal());
+          }));
+    run_all(context);
+    check_refused(child);
+    CHECK(contains(child.text, "co_await greenback::ensure_portal()"));
+    if (greenback::detail::initiates_while_suspending && !by_token)
+        CHECK(contains(child.text,
+                       "first stretch of the child task, which has no portal of its parent's: write co_await "
+                       "greenback::ensure_portal() in the child"));
+    CHECK(fixed == 1);
+}
+
+TEST_CASE("the text for a call outside of any task shows how to start one", "[no_portal]") {
+    const attempt a = try_await(false);
+    CHECK(contains(a.text, "greenback::spawn(executor, function, greenback::rethrow)"));
 }
 
 TEST_CASE("has_portal says where await_ works", "[no_portal]") {

@@ -36,10 +36,9 @@ int main() {
     asio::io_context loop;
     int beats = 0;
     bool right = false;
-    asio::co_spawn(loop, heartbeat(beats), asio::detached);
+    asio::co_spawn(loop, heartbeat(beats), greenback::rethrow);
     asio::co_spawn(loop, print_factorials(), [&](std::exception_ptr error, bool result) {
-        if (error)
-            std::rethrow_exception(error);
+        greenback::rethrow(error);
         right = result;
         loop.stop();
     });

@@ -122,11 +122,6 @@ asio::awaitable<void> send_slowly(tcp::socket socket, packed const& input) {
     }
 }
 
-void rethrow(std::exception_ptr error) {
-    if (error)
-        std::rethrow_exception(error); // out of loop.run()
-}
-
 asio::awaitable<void> serve(tcp::acceptor& acceptor, packed const& input) {
     for (;;) {
         tcp::socket socket = co_await acceptor.async_accept(asio::use_awaitable);
@@ -157,12 +152,12 @@ double unpack_streams(int count, packed const& input) {
     asio::io_context loop;
     tcp::acceptor acceptor(loop, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
     acceptor.listen(1024);
-    asio::co_spawn(loop, serve(acceptor, input), rethrow);
-    asio::co_spawn(loop, show_progress(count, sum), rethrow);
+    asio::co_spawn(loop, serve(acceptor, input), greenback::rethrow);
+    asio::co_spawn(loop, show_progress(count, sum), greenback::rethrow);
     int ended = 0;
     for (int i = 0; i < count; ++i)
         asio::co_spawn(loop, receive(acceptor.local_endpoint(), input, sum), [&](std::exception_ptr error) {
-            rethrow(error);
+            greenback::rethrow(error);
             if (++ended == count)
                 loop.stop();
         });
@@ -187,9 +182,9 @@ void abandon_streams(int count, packed const& input) {
         asio::io_context loop;
         tcp::acceptor acceptor(loop, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
         acceptor.listen(1024);
-        asio::co_spawn(loop, serve(acceptor, input), rethrow);
+        asio::co_spawn(loop, serve(acceptor, input), greenback::rethrow);
         for (int i = 0; i < count; ++i)
-            asio::co_spawn(loop, receive(acceptor.local_endpoint(), input, sum), rethrow);
+            asio::co_spawn(loop, receive(acceptor.local_endpoint(), input, sum), greenback::rethrow);
         while (sum.unpacking + sum.complete < count)
             loop.run_one();
         loop.run_for(200ms);

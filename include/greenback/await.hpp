@@ -2,6 +2,9 @@
 // 5. Awaiting from synchronous code: the one file that does the thing.
 #pragma once
 
+#include <greenback/detail/language.hpp>
+
+#include <greenback/detail/call_checks.hpp>
 #include <greenback/detail/foreign.hpp>
 #include <greenback/detail/portal_core.hpp>
 #include <greenback/use_portal.hpp>
@@ -93,8 +96,7 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 ///
 /// @pre a portal of this task is in force (`has_portal()`), and no lock is held that another task may want meanwhile.
 /// @returns the result of `co_await x`; for an operation `void`, its value, or a tuple of its values.
-/// @throws the exceptions of `co_await x` · `no_portal` even if `x` is ready · `executor_mismatch` · `await_forbidden`
-/// ·
+/// @throws the exceptions of `co_await x` · `no_portal` even if `x` is ready · `executor_mismatch` ·
 ///     `abandoned` if the task is destroyed meanwhile. Thrown before it starts, `x` is destroyed unrun.
 ///
 /// Cancellation: as `co_await`. One requested of the task reaches `x`; a task already cancelled throws first.
@@ -110,6 +112,8 @@ template <class Awaitable>
         return detail::await_now(std::forward<Awaitable>(x), where);
     } else if constexpr (detail::foreign_awaitable<Awaitable>) {
         return detail::await_foreign(std::forward<Awaitable>(x), where);
+    } else if constexpr (detail::of_other_asio<Awaitable>) {
+        static_assert(detail::never<Awaitable>, GREENBACK_OTHER_ASIO);
     } else {
         static_assert(detail::asynchronous_operation<Awaitable>,
                       "greenback::await_ takes what co_await takes in an Asio task: an awaitable, an asynchronous "

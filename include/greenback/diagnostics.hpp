@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// 8. Seeing the portals of a process.
+// 9. Seeing the portals of a process.
 #pragma once
+
+#include <greenback/detail/language.hpp>
 
 #include <cstddef>
 

@@ -2,6 +2,8 @@
 // What can go wrong, and what to write instead.
 #pragma once
 
+#include <greenback/detail/language.hpp>
+
 #include <source_location>
 #include <stdexcept>
 #include <typeinfo>
@@ -19,7 +21,8 @@ struct executor_mismatch : std::logic_error {
     using std::logic_error::logic_error;
 };
 
-/// `await_` was called inside a `no_await_scope`. The text names the scope and the call.
+/// Reserved for `await_` where synchronous code has forbidden it. Nothing forbids it and nothing throws this yet; the
+/// type is here so that handlers can be written once.
 struct await_forbidden : std::logic_error {
     using std::logic_error::logic_error;
 };

@@ -27,5 +27,8 @@
 // 7. Portals for coroutines themselves.
 #include <greenback/task_portal.hpp> // ensure_portal, with_portal_run, bestow_portal, with_portal_run_tree
 
-// 8. Seeing the portals of a process.
+// 8. Starting without a coroutine.
+#include <greenback/spawn.hpp> // spawn, rethrow
+
+// 9. Seeing the portals of a process.
 #include <greenback/diagnostics.hpp> // stats

@@ -2,6 +2,8 @@
 // 4. A portal: run a synchronous function in a task so that it can await.
 #pragma once
 
+#include <greenback/detail/language.hpp>
+
 #include <greenback/detail/portal_run.hpp>
 
 #include <concepts>

@@ -10,6 +10,8 @@
 //                       └──────────────────┘
 #pragma once
 
+#include <greenback/detail/language.hpp>
+
 #include <boost/context/stack_context.hpp>
 
 #include <cstddef>

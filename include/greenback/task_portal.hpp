@@ -2,6 +2,8 @@
 // 7. Portals for coroutines themselves, so that a coroutine's own body may call synchronous code that awaits.
 #pragma once
 
+#include <greenback/detail/language.hpp>
+
 #include <greenback/detail/task_trampoline.hpp>
 #include <greenback/detail/tree_executor.hpp>
 #include <greenback/portal.hpp>
@@ -33,7 +35,7 @@ template <class Executor = asio::any_io_executor> asio::awaitable<void, Executor
 /// @returns the same coroutine.
 /// Cancellation, executor, order of events: nothing changes. Thread safety: as `ensure_portal`.
 /// Cost: a small allocation now; the stack is taken when the coroutine starts.
-/// Example: `asio::co_spawn(executor, greenback::bestow_portal(session(std::move(socket))), asio::detached);`
+/// Example: `asio::co_spawn(executor, greenback::bestow_portal(session(std::move(socket))), greenback::rethrow);`
 template <class T, class Executor> asio::awaitable<T, Executor> bestow_portal(asio::awaitable<T, Executor> task) {
     using trampoline = detail::task_trampoline<Executor>;
     trampoline::lead(*detail::private_access::frame(task), trampoline::extent::call, nullptr);
@@ -48,9 +50,6 @@ template <class T, class Executor> asio::awaitable<T, Executor> bestow_portal(as
 /// Cost: one coroutine frame besides `bestow_portal`'s. With a portal in force already: the frame alone.
 /// Example: `co_await greenback::with_portal_run(session, std::move(socket));`
 template <class F, class... Args> auto with_portal_run(F&& f, Args&&... args) -> detail::awaitable_result<F, Args...> {
-    static_assert(detail::is_awaitable<detail::awaitable_result<F, Args...>>,
-                  "with_portal_run takes a function that returns asio::awaitable; for a synchronous function write "
-                  "with_portal_run_sync");
     return bestow_portal(detail::call_asynchronously<std::decay_t<F>, std::decay_t<Args>...>(
         std::forward<F>(f), std::forward<Args>(args)...));
 }
@@ -66,8 +65,6 @@ template <class F, class... Args> auto with_portal_run(F&& f, Args&&... args) ->
 /// through one more. Example: `co_await greenback::with_portal_run_tree(serve_all, std::move(acceptor));`
 template <class F, class... Args>
 auto with_portal_run_tree(F&& f, Args&&... args) -> detail::awaitable_result<F, Args...> {
-    static_assert(detail::is_awaitable<detail::awaitable_result<F, Args...>>,
-                  "with_portal_run_tree takes a function that returns asio::awaitable");
     static_assert(
         std::is_same_v<typename detail::awaitable_result<F, Args...>::executor_type, asio::any_io_executor>,
         "with_portal_run_tree gives the task another executor for a while, so the task's executor type must be "

@@ -2,6 +2,8 @@
 // 6. The completion token: start an operation, and return its result to synchronous code.
 #pragma once
 
+#include <greenback/detail/language.hpp>
+
 #include <greenback/detail/operation.hpp>
 
 #include <type_traits>
@@ -17,7 +19,7 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 /// @returns, from the initiating function, `void`, the value or a tuple of the values that follow the operation's
 ///     `error_code` or `exception_ptr`.
 /// @throws the operation's error (`error_code` as `system_error`) · what its initiation throws · `no_portal` ·
-///     `await_forbidden` · `abandoned`
+///     `abandoned`
 ///
 /// Cancellation: the operation gets the task's cancellation slot; a task already cancelled throws instead of starting
 /// it. Thread safety: as for `await_`. Cost: two stack switches, the operation itself, and no coroutine frame: the

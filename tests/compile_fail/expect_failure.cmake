@@ -1,4 +1,4 @@
-# Builds TARGET in BUILD_DIR and succeeds only if the build fails with output that matches EXPECTED.
+# Builds TARGET in BUILD_DIR and succeeds only if the build fails and the first error of the compiler matches EXPECTED.
 
 execute_process(
     COMMAND "${CMAKE_COMMAND}" --build "${BUILD_DIR}" --target "${TARGET}" --config "${CONFIG}"
@@ -9,7 +9,9 @@ execute_process(
 if(result EQUAL 0)
     message(FATAL_ERROR "${TARGET} was built, and must not be")
 endif()
-if(NOT output MATCHES "${EXPECTED}")
+# One line, which may be preceded by notes on what was instantiated.
+string(REGEX MATCH "(^|\n)[^\n]*error: [^\n]*" first_error "${output}")
+if(NOT first_error MATCHES "${EXPECTED}")
     message("${output}")
-    message(FATAL_ERROR "${TARGET} was not built, but the output above does not match: ${EXPECTED}")
+    message(FATAL_ERROR "${TARGET} was not built, but the first error above does not match: ${EXPECTED}")
 endif()

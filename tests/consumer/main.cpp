@@ -6,14 +6,12 @@
 
 #ifdef GREENBACK_USE_BOOST_ASIO
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 namespace asio = boost::asio;
 #else
 #include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
@@ -52,7 +50,7 @@ int main() {
     require(!greenback::has_portal(), "no portal in main()");
     int waits = 0;
     asio::io_context context;
-    asio::co_spawn(context, task(waits), asio::detached);
+    asio::co_spawn(context, task(waits), greenback::rethrow);
     context.run();
     require(waits == 2, "the task has run to its end");
     std::puts("ok");

@@ -2,6 +2,27 @@
 // Which Asio: standalone, or Boost's. Nothing below this header tells them apart.
 #pragma once
 
+#include <greenback/detail/language.hpp>
+
+// What is asked of Asio is asked first: an Asio that lacks it would otherwise fail below, with less to say.
+#if defined(GREENBACK_USE_BOOST_ASIO)
+#include <boost/asio/detail/config.hpp>
+#include <boost/asio/version.hpp>
+#if BOOST_ASIO_VERSION < 102201
+#error "greenback needs Boost.Asio of Boost 1.79 or newer."
+#elif !defined(BOOST_ASIO_HAS_CO_AWAIT)
+#error "greenback needs co_await in Boost.Asio, which does not see it in this compiler: compile with -std=c++20 and without BOOST_ASIO_DISABLE_CO_AWAIT; if the compiler has coroutines, define BOOST_ASIO_HAS_CO_AWAIT for the whole program, or use a newer Boost."
+#endif
+#else
+#include <asio/detail/config.hpp>
+#include <asio/version.hpp>
+#if ASIO_VERSION < 102201
+#error "greenback needs Asio 1.22.1 or newer."
+#elif !defined(ASIO_HAS_CO_AWAIT)
+#error "greenback needs co_await in Asio, which does not see it in this compiler: compile with -std=c++20 and without ASIO_DISABLE_CO_AWAIT; with clang and an Asio before 1.26 define ASIO_HAS_CO_AWAIT for the whole program, as greenback's CMake target does, or use a newer Asio."
+#endif
+#endif
+
 #if defined(GREENBACK_USE_BOOST_ASIO)
 
 #include <boost/asio/any_io_executor.hpp>
@@ -76,10 +97,6 @@ using ::asio::system_error;
 
 #define GREENBACK_BACKEND_NAMESPACE on_asio
 
-#endif
-
-#if GREENBACK_ASIO_VERSION < 102201
-#error "greenback needs Asio 1.22.1 or newer (Boost 1.79 or newer for Boost.Asio)."
 #endif
 
 namespace greenback::detail {

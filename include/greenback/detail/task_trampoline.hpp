@@ -210,10 +210,5 @@ template <class F, class... Args> std::invoke_result_t<F, Args...> call_asynchro
     co_return co_await std::invoke(std::move(f), std::move(args)...);
 }
 
-template <class A> inline constexpr bool is_awaitable = false;
-template <class T, class Executor> inline constexpr bool is_awaitable<asio::awaitable<T, Executor>> = true;
-
-template <class F, class... Args> using awaitable_result = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
-
 } // namespace GREENBACK_BACKEND_NAMESPACE
 } // namespace greenback::detail

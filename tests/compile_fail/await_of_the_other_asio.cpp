@@ -1,0 +1,17 @@
+// error: greenback: this comes from (Boost.Asio|standalone Asio), .*GREENBACK_USE_BOOST_ASIO
+// needs: both
+// SPDX-License-Identifier: MIT
+
+#include <greenback/greenback.hpp>
+
+#if defined(GREENBACK_USE_BOOST_ASIO)
+#include <asio/awaitable.hpp>
+using other = asio::awaitable<int>;
+#else
+#include <boost/asio/awaitable.hpp>
+using other = boost::asio::awaitable<int>;
+#endif
+
+other child();
+
+int f() { return greenback::await_(child()); }
