@@ -225,7 +225,7 @@ TEST_CASE("an operation that completes on another thread before the fiber is out
 
 TEST_CASE("a task whose handler another thread drops before the fiber is out is destroyed once it is", "[threads]") {
     asio::thread_pool pool(2);
-    std::atomic<int> unwound{0}, elsewhere{0};
+    std::atomic<int> unwound{0}, elsewhere{0}, started{0};
     std::thread::id initiated_on;
     std::vector<std::thread> droppers;
     struct witness {
@@ -242,7 +242,9 @@ TEST_CASE("a task whose handler another thread drops before the fiber is out is 
         return asio::async_initiate<decltype(token), void()>(
             [&](auto handler) {
                 initiated_on = thread_id();
+                std::atomic<int>& count = started; // what is captured may be gone with the task after the next line
                 droppers.emplace_back([h = std::move(handler)] {});
+                ++count;
                 std::this_thread::sleep_for(std::chrono::milliseconds(5));
             },
             token);
@@ -257,7 +259,7 @@ TEST_CASE("a task whose handler another thread drops before the fiber is out is 
                 await_(loses_its_handler(asio::use_awaitable));
         };
         asio::co_spawn(pool, test::in_portal(test::every_kind[i % 5], task), asio::detached);
-        while (unwound != i + 1) // the pool's other thread must have nothing else to do
+        while (unwound != i + 1 || started != i + 1) // the pool's other thread must have nothing else to do
             std::this_thread::yield();
     }
     pool.join();
