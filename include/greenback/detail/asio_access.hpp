@@ -13,7 +13,8 @@
 //   awaitable_frame_base::caller_                   1.22.1  the frame below
 //   awaitable_frame_base::push_frame, attach_thread, detach_thread, pop_frame, await_transform,
 //     clear_cancellation_slot, unhandled_exception  1.22.1  public there; what `co_await` itself calls
-//   awaitable_frame_base::resume_context_           1.24    where an operation leaves its initiation
+//   awaitable_frame_base::resume_context_           1.24    where an operation leaves its initiation, and Asio finds
+//                                                           it when the frame has suspended
 //   awaitable_thread::bottom_of_stack_, pump,
 //     entry_point                                   1.22.1  the stack and its owner
 //   entry frame: top_of_stack_, cancellation_state_, parent_cancellation_slot_, throw_if_cancelled_

@@ -24,8 +24,9 @@
 // Where the portal runs a function, the body of that function's frame is its own trampoline: its handle leads there
 // anyway. That is the case `await` is made for; what a coroutine on the fiber calls goes through `await_carefully`.
 //
-// The trampoline enters the fiber from inside its `await_suspend`, when it counts as suspended. So it may be resumed
-// again, on another thread, while the thread before is still on its way out.
+// The trampoline enters the fiber from inside its `await_suspend`, when it counts as suspended. Since Asio 1.24 what is
+// to be initiated is left to Asio until the trampoline's `resume()` has returned. Before, the operation is under way by
+// then, so the trampoline may be resumed again, on another thread, while the thread before is still on its way out.
 #pragma once
 
 #include <greenback/detail/asio_portal.hpp>
