@@ -2,6 +2,10 @@
 // Which Asio: standalone, or Boost's. Nothing below this header tells them apart.
 #pragma once
 
+#if !defined(__cpp_rtti)
+#error "greenback needs RTTI, as Asio does: executors are compared by their types. Compile without -fno-rtti."
+#endif
+
 #if defined(GREENBACK_USE_BOOST_ASIO)
 
 #include <boost/asio/any_io_executor.hpp>
@@ -80,6 +84,16 @@ using ::asio::system_error;
 
 #if GREENBACK_ASIO_VERSION < 102201
 #error "greenback needs Asio 1.22.1 or newer (Boost 1.79 or newer for Boost.Asio)."
+#endif
+
+// g++ keeps the address of a thread-local across a call that may return on another thread, except on x86. Not asked of
+// clang, though it does the same: tools made of clang read code that is compiled by g++, with the options of that.
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__x86_64__) && !defined(__i386__)
+#if defined(GREENBACK_USE_BOOST_ASIO) && defined(BOOST_ASIO_HAS_THREAD_KEYWORD_EXTENSION)
+#error "greenback: compile every file that includes Boost.Asio with -DBOOST_ASIO_DISABLE_THREAD_KEYWORD_EXTENSION=1."
+#elif !defined(GREENBACK_USE_BOOST_ASIO) && defined(ASIO_HAS_THREAD_KEYWORD_EXTENSION)
+#error "greenback: compile every file that includes Asio with -DASIO_DISABLE_THREAD_KEYWORD_EXTENSION=1."
+#endif
 #endif
 
 namespace greenback::detail {
