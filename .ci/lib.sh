@@ -94,3 +94,16 @@ require_symbols() {
     fi
     echo "$count test programs have $*"
 }
+
+address_sanitizer() {
+    preset "$1" && require_symbols "$1" __asan_init __ubsan_handle
+}
+thread_sanitizer() {
+    find_thread_sanitizer_wrapper "$2" && preset "$1" && require_symbols "$1" __tsan_init
+}
+
+# The whole suite on the newest standalone Asio that Debian has.
+newer_asio() {
+    rm -rf build/debian/asio
+    .ci/debian-package sid build/debian/asio libasio-dev && preset newer-asio
+}

@@ -37,7 +37,6 @@
 #include <new>
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -667,11 +666,14 @@ private:
 
     region* make_region(size_class& c, char* base, std::uint32_t count) noexcept {
         try {
-            regions_.reserve(regions_.size() + 1);
+            make_room_for_region();
             auto slots = std::make_unique<std::atomic<slot_state>[]>(count); // zero: in_use
             auto r =
                 std::make_unique<region>(c, base, count, std::move(slots), c.newest.load(std::memory_order_relaxed));
-            regions_.insert(first_region_above(base), r.get()); // can't throw, there is room
+            region** const above = first_region_above(base);
+            std::copy_backward(above, regions_end(), regions_end() + 1);
+            *above = r.get();
+            ++region_count_;
             c.newest.store(r.get(), std::memory_order_release);
             return r.release(); // for the life of the process
         } catch (const std::bad_alloc&) {
@@ -679,17 +681,29 @@ private:
         }
     }
 
-    std::vector<region*>::const_iterator first_region_above(const char* address) const noexcept {
-        return std::upper_bound(regions_.begin(), regions_.end(), address,
+    void make_room_for_region() {
+        if (region_count_ != region_capacity_)
+            return;
+        const std::size_t capacity = std::max<std::size_t>(2 * region_capacity_, 16);
+        auto larger = std::make_unique<region*[]>(capacity);
+        std::copy(regions_.get(), regions_end(), larger.get());
+        regions_ = std::move(larger);
+        region_capacity_ = capacity;
+    }
+
+    region** regions_end() const noexcept { return regions_.get() + region_count_; }
+
+    region** first_region_above(const char* address) const noexcept {
+        return std::upper_bound(regions_.get(), regions_end(), address,
                                 [](const char* a, const region* r) { return a < r->base; });
     }
 
     slot_ref find(const void* top) const noexcept {
         // The last byte of the stack, which unlike `top` can't belong to the region above.
         const char* const address = static_cast<const char*>(top) - 1;
-        const auto above = first_region_above(address);
-        assert(above != regions_.begin() && "this stack is not from the pool");
-        region* const r = *std::prev(above);
+        region** const above = first_region_above(address);
+        assert(above != regions_.get() && "this stack is not from the pool");
+        region* const r = above[-1];
         const auto index = static_cast<std::size_t>(address - r->base) / r->owner.stride();
         assert(index < r->count && "this stack is not from the pool");
         return {r, static_cast<std::uint32_t>(index)};
@@ -726,7 +740,10 @@ private:
 
     std::mutex mutex_; // guards everything here but the atomics' readers
     std::array<size_class, class_count> classes_{};
-    std::vector<region*> regions_;     // by address; only grows
+    // By address; only grows. Not a std::vector: with _GLIBCXX_DEBUG that can't be constructed before any code runs.
+    std::unique_ptr<region*[]> regions_;
+    std::size_t region_count_ = 0;
+    std::size_t region_capacity_ = 0;
     std::atomic<std::size_t> idle_{0}; // resident, cold and in between; written with the lock held
 };
 

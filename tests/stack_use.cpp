@@ -5,6 +5,7 @@
 #include "support/asio.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/system.hpp"
 
 #include <greenback/detail/stack_pool.hpp>
 #include <greenback/diagnostics.hpp>
@@ -148,6 +149,10 @@ TEST_CASE("recursive code can stop in time", "[stack_use]") {
 // ---------------------------------------------------------------------------------------------
 
 TEST_CASE("the high-water mark shows the deepest use of any portal's stack", "[stack_use]") {
+    if (!test::shows_pages()) {
+        WARN("skipped: this system doesn't show which pages were touched");
+        return;
+    }
     greenback::measure_stack_use(true);
     run_task(greenback::with_portal_run_sync([] { use_stack(16 * kib); }));
     std::size_t const before = greenback::stack_high_water();
@@ -728,6 +733,10 @@ TEST_CASE("suspended portals go on in both processes after a fork", "[stack_use]
 TEST_CASE("no address space left: bad_alloc comes out of co_await, and the task goes on", "[stack_use]") {
     if (test::sanitized) {
         WARN("skipped: a sanitizer needs more address space than any sensible limit");
+        return;
+    }
+    if (!test::keeps_limit(RLIMIT_AS)) {
+        WARN("skipped: this system doesn't enforce RLIMIT_AS: an emulator");
         return;
     }
     outcome const result = in_child([] {

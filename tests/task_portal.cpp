@@ -347,7 +347,7 @@ TEST_CASE("a child task has no portal of its parent's, and may ask for its own",
     CHECK_FALSE(at_start); // before that, it runs on its parent's fiber as the synchronous code itself does
 #endif
     CHECK_FALSE(after_suspending);
-    CHECK_THAT(refused, Catch::Matchers::Contains("ensure_portal"));
+    CHECK_THAT(refused, test::has_text("ensure_portal"));
     CHECK_FALSE(for_the_handler);
     CHECK(own);
     CHECK_FALSE(for_the_awaiting);

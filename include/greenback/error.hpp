@@ -8,34 +8,37 @@
 #include <stdexcept>
 #include <typeinfo>
 
+// The types are visible outside of a shared object that is compiled with -fvisibility=hidden: what is thrown in one is to
+// be caught in another, and not every C++ library compares types by their names.
+
 namespace greenback {
 
 /// `await_` was called where no portal is in force. The text says why there is none and what to write instead.
 /// Thrown even if the awaited thing is ready, so that a missing portal shows at the first call and not under load.
-struct no_portal : std::logic_error {
+struct [[gnu::visibility("default")]] no_portal : std::logic_error {
     using std::logic_error::logic_error;
 };
 
 /// An `awaitable<T, E>` was awaited in a task whose executor type is another one. The text names both.
-struct executor_mismatch : std::logic_error {
+struct [[gnu::visibility("default")]] executor_mismatch : std::logic_error {
     using std::logic_error::logic_error;
 };
 
 /// Reserved for `await_` where synchronous code has forbidden it. Nothing forbids it and nothing throws this yet; the
 /// type is here so that handlers can be written once.
-struct await_forbidden : std::logic_error {
+struct [[gnu::visibility("default")]] await_forbidden : std::logic_error {
     using std::logic_error::logic_error;
 };
 
 /// `p.run` was awaited while `p` is running.
-struct portal_busy : std::logic_error {
+struct [[gnu::visibility("default")]] portal_busy : std::logic_error {
     using std::logic_error::logic_error;
 };
 
 /// Thrown out of `await_` when the task is destroyed while it waits there, so that the destructors of the synchronous
 /// code run. Not a `std::exception`: code that handles errors should not take it for one. If it is swallowed, the next
 /// `await_` throws it again; there is no way to go on awaiting in a task that is being destroyed.
-class abandoned {
+class [[gnu::visibility("default")]] abandoned {
 public:
     const char* what() const noexcept { return "greenback: the task is being destroyed"; }
 };

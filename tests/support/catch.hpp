@@ -8,3 +8,18 @@
 #else
 #include <catch2/catch.hpp> // Catch2 2.13
 #endif
+
+#include <string>
+
+namespace test {
+
+/// A matcher of texts that contain `part`.
+inline auto has_text(std::string const& part) {
+#if __has_include(<catch2/catch_all.hpp>)
+    return Catch::Matchers::ContainsSubstring(part);
+#else
+    return Catch::Matchers::Contains(part);
+#endif
+}
+
+} // namespace test

@@ -13,7 +13,8 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 inline bool same_type(std::type_info const& a, std::type_info const& b) noexcept { return &a == &b || a == b; }
 
 /// The kind of the portals of tasks with this executor type.
-template <class Executor> inline constexpr portal_kind kind_of_portal = {&typeid(Executor), GREENBACK_BACKEND};
+template <class Executor>
+[[gnu::visibility("default")]] inline constexpr portal_kind kind_of_portal = {&typeid(Executor), GREENBACK_BACKEND};
 
 class asio_portal : public portal_base {
 public:

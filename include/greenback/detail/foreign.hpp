@@ -59,7 +59,7 @@ private:
     bridge* first_ = nullptr;
 };
 
-class pending_bridges_service : public asio::execution_context::service {
+class [[gnu::visibility("default")]] pending_bridges_service : public asio::execution_context::service {
 public:
     inline static asio::execution_context::id id;
     using key_type = pending_bridges_service;

@@ -20,16 +20,17 @@ struct errand {
     void* argument;
 };
 
-/// What portals have in common that serve tasks of one executor type: a portal is told by the address of its kind.
+/// What portals have in common that serve tasks of one executor type: a portal is told by the address of its kind. That
+/// address must be the same in all of a program's shared objects, also in those built with -fvisibility=hidden.
 struct portal_kind {
     const std::type_info* executor_type;
     int backend; ///< 0: standalone Asio, 1: Boost.Asio
 };
 
 /// Of a task that is being destroyed.
-inline constexpr portal_kind abandoned_kind = {&typeid(void), -1};
+[[gnu::visibility("default")]] inline constexpr portal_kind abandoned_kind = {&typeid(void), -1};
 /// Of a portal that has to be asked to `prepare` first.
-inline constexpr portal_kind unprepared_kind = {&typeid(void), -2};
+[[gnu::visibility("default")]] inline constexpr portal_kind unprepared_kind = {&typeid(void), -2};
 
 /// Lies in the record of its fiber.
 class portal_base {

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+int consumer_main();
+
+int main() { return consumer_main(); }
