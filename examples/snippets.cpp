@@ -224,7 +224,7 @@ void inline_code(asio::io_context& loop) {
 }
 
 int depth(int levels) {
-    volatile char frame[8192];
+    char volatile frame[8192];
     frame[0] = static_cast<char>(levels);
     return levels == 0 ? frame[0] : depth(levels - 1) + (frame[0] != 0 ? 1 : 0);
 }

@@ -33,7 +33,7 @@ std::string readable(std::type_info const& type) {
     return status == 0 && name ? name.get() : type.name();
 }
 
-const char* reason(no_portal_because why) {
+char const* reason(no_portal_because why) {
     switch (why) {
     case no_portal_because::not_in_loop:
         return " outside of any Asio task: no event loop runs on this thread. "
@@ -69,8 +69,8 @@ void throw_no_portal(std::source_location const& where, no_portal_because why) {
 
 void throw_executor_mismatch(std::source_location const& where, std::type_info const& awaitable,
                              std::type_info const& task) {
-    throw executor_mismatch(place(where) + " with an awaitable whose executor is " +
-                            readable(awaitable) + " in a task whose executor is " + readable(task) +
+    throw executor_mismatch(place(where) + " with an awaitable whose executor is " + readable(awaitable) +
+                            " in a task whose executor is " + readable(task) +
                             ". Declare the awaitable with the task's executor type, or start it as a task of its own: "
                             "await_(co_spawn(executor, std::move(awaitable), asio::deferred)).");
 }

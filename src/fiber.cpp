@@ -247,8 +247,8 @@ fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) n
     auto* f = new (where) fiber;
     f->stack = stack;
     f->release = release;
-    const auto below = reinterpret_cast<std::uintptr_t>(where) & ~std::uintptr_t(63);
-    const auto bottom = reinterpret_cast<std::uintptr_t>(f->stack_bottom());
+    auto const below = reinterpret_cast<std::uintptr_t>(where) & ~std::uintptr_t(63);
+    auto const bottom = reinterpret_cast<std::uintptr_t>(f->stack_bottom());
     f->is_out_at(boost::context::detail::make_fcontext(reinterpret_cast<void*>(below), below - bottom, fiber_main));
     if (release) {
         f->for_operation = &no_operation_memory;

@@ -108,7 +108,7 @@ constexpr std::size_t round_up(std::size_t value, std::size_t power_of_two) noex
 namespace os {
 
 std::size_t page_size() noexcept {
-    static const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    static auto const size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     return size;
 }
 
@@ -164,7 +164,7 @@ constexpr int guard_install_advice = 102;
 // here. Of the calls that could be used, this one needs no file and isn't read along by valgrind, which
 // crashed on access().
 bool try_marker(void* begin, std::size_t bytes) noexcept {
-    const markers support = marker_support.load(std::memory_order_relaxed);
+    markers const support = marker_support.load(std::memory_order_relaxed);
     if (support == markers::absent)
         return false;
     if (::madvise(begin, bytes, guard_install_advice) != 0) {
@@ -174,7 +174,7 @@ bool try_marker(void* begin, std::size_t bytes) noexcept {
     }
     if (support == markers::work)
         return true;
-    const bool works = ::mincore(begin, 1, static_cast<unsigned char*>(begin)) != 0 && errno == EFAULT;
+    bool const works = ::mincore(begin, 1, static_cast<unsigned char*>(begin)) != 0 && errno == EFAULT;
     marker_support.store(works ? markers::work : markers::absent, std::memory_order_relaxed);
     return works;
 }
@@ -214,19 +214,19 @@ char* first_touched(char* begin, char* end) noexcept {
     constexpr std::uint64_t present = std::uint64_t(1) << 63;
     constexpr std::uint64_t swapped = std::uint64_t(1) << 62;
     std::array<std::uint64_t, 128> entries{};
-    const std::size_t page = page_size();
+    std::size_t const page = page_size();
     char* result = begin;
     for (bool found = false; result != end && result && !found;) {
-        const std::size_t pages = std::min(entries.size(), static_cast<std::size_t>(end - result) / page);
-        const std::size_t bytes = pages * sizeof(std::uint64_t);
-        const auto offset = static_cast<off_t>(reinterpret_cast<std::uintptr_t>(result) / page * sizeof(std::uint64_t));
+        std::size_t const pages = std::min(entries.size(), static_cast<std::size_t>(end - result) / page);
+        std::size_t const bytes = pages * sizeof(std::uint64_t);
+        auto const offset = static_cast<off_t>(reinterpret_cast<std::uintptr_t>(result) / page * sizeof(std::uint64_t));
         if (::pread(file, entries.data(), bytes, offset) != static_cast<ssize_t>(bytes)) {
             result = nullptr;
             break;
         }
-        const auto first = std::find_if(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(pages),
+        auto const first = std::find_if(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(pages),
                                         [](std::uint64_t entry) { return (entry & (present | swapped)) != 0; });
-        const auto skipped = static_cast<std::size_t>(first - entries.begin());
+        auto const skipped = static_cast<std::size_t>(first - entries.begin());
         found = skipped != pages;
         result += skipped * page;
     }
@@ -246,11 +246,11 @@ struct usage {
 };
 
 std::optional<usage> memory_usage() noexcept {
-    const int file = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    int const file = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return std::nullopt;
     char text[256];
-    const ssize_t length = ::read(file, text, sizeof text - 1);
+    ssize_t const length = ::read(file, text, sizeof text - 1);
     ::close(file);
     if (length <= 0)
         return std::nullopt;
@@ -263,7 +263,7 @@ std::optional<usage> memory_usage() noexcept {
 }
 
 std::optional<std::size_t> mapping_count() noexcept {
-    const int file = ::open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    int const file = ::open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return std::nullopt;
     std::size_t lines = 0;
@@ -276,11 +276,11 @@ std::optional<std::size_t> mapping_count() noexcept {
 }
 
 std::optional<std::size_t> max_mapping_count() noexcept {
-    const int file = ::open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+    int const file = ::open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return std::nullopt;
     char text[32];
-    const ssize_t length = ::read(file, text, sizeof text - 1);
+    ssize_t const length = ::read(file, text, sizeof text - 1);
     ::close(file);
     if (length <= 0)
         return std::nullopt;
@@ -291,7 +291,7 @@ std::optional<std::size_t> max_mapping_count() noexcept {
 std::optional<std::size_t> resource_limit(int resource) noexcept {
     rlimit limit{};
     // The type of the first parameter differs between C libraries (an enumeration in glibc).
-    const int failed = ::getrlimit(static_cast<decltype(RLIMIT_AS)>(resource), &limit);
+    int const failed = ::getrlimit(static_cast<decltype(RLIMIT_AS)>(resource), &limit);
     if (failed != 0 || limit.rlim_cur == RLIM_INFINITY)
         return std::nullopt;
     return static_cast<std::size_t>(limit.rlim_cur);
@@ -325,12 +325,12 @@ std::atomic<unsigned> said{0}; // one bit per topic, set by whoever says it firs
 constexpr unsigned unguarded_topic = 31; // the others are the values of stack_limit
 
 bool first_time(unsigned topic) noexcept {
-    const unsigned bit = 1U << topic;
+    unsigned const bit = 1U << topic;
     return (said.fetch_or(bit, std::memory_order_relaxed) & bit) == 0;
 }
 
-void line(const char* text) noexcept {
-    if (const log_handler f = handler.load(std::memory_order_acquire))
+void line(char const* text) noexcept {
+    if (log_handler const f = handler.load(std::memory_order_acquire))
         return f(text);
     std::fprintf(stderr, "%s\n", text);
 }
@@ -359,26 +359,26 @@ bool mappings_exhausted() noexcept {
     static std::atomic<std::int64_t> asked{0}; // in ms, 0: never. Both written here
     static std::atomic<bool> answer{false};
     using namespace std::chrono;
-    const std::int64_t now = duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
-    const std::int64_t last = asked.load(std::memory_order_acquire);
+    std::int64_t const now = duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
+    std::int64_t const last = asked.load(std::memory_order_acquire);
     if (last != 0 && now - last < 1000 && answer.load(std::memory_order_relaxed))
         return true;
-    const auto count = os::mapping_count();
-    const auto limit = os::max_mapping_count();
-    const bool result = count && limit && *count + 2 >= *limit; // 2: what one guard by mprotect needs
+    auto const count = os::mapping_count();
+    auto const limit = os::max_mapping_count();
+    bool const result = count && limit && *count + 2 >= *limit; // 2: what one guard by mprotect needs
     answer.store(result, std::memory_order_relaxed);
     asked.store(now, std::memory_order_release);
     return result;
 }
 
-stack_limit diagnose(const failure& f) noexcept {
+stack_limit diagnose(failure const& f) noexcept {
     if (f.at != step::guard) {
         // The same comparisons as the kernel's. A failed allocation on the heap doesn't say how much it
         // wanted.
-        const std::size_t wanted = f.at == step::bookkeeping ? std::max(f.bytes, mib) : f.bytes;
-        if (const auto used = os::memory_usage()) {
-            const auto exceeds = [&](std::size_t in_use, int resource) {
-                const auto limit = os::resource_limit(resource);
+        std::size_t const wanted = f.at == step::bookkeeping ? std::max(f.bytes, mib) : f.bytes;
+        if (auto const used = os::memory_usage()) {
+            auto const exceeds = [&](std::size_t in_use, int resource) {
+                auto const limit = os::resource_limit(resource);
                 return limit && in_use + wanted > *limit;
             };
             if (exceeds(used->address_space, RLIMIT_AS))
@@ -390,7 +390,7 @@ stack_limit diagnose(const failure& f) noexcept {
     return mappings_exhausted() ? stack_limit::mapping_count : stack_limit::memory;
 }
 
-const char* explain(stack_limit limit) noexcept {
+char const* explain(stack_limit limit) noexcept {
     switch (limit) {
     case stack_limit::address_space:
         return "greenback: no stack to be had: the process has reached its address space limit (RLIMIT_AS, "
@@ -412,7 +412,7 @@ const char* explain(stack_limit limit) noexcept {
     return "greenback: no stack to be had";
 }
 
-void report(stack_limit limit, const failure& f, std::size_t stack_size) noexcept {
+void report(stack_limit limit, failure const& f, std::size_t stack_size) noexcept {
     if (!log::first_time(static_cast<unsigned>(limit)))
         return;
     char text[512];
@@ -422,13 +422,13 @@ void report(stack_limit limit, const failure& f, std::size_t stack_size) noexcep
     log::line(text);
 }
 
-[[noreturn]] void raise(const failure& f, std::size_t stack_size) {
-    const stack_limit limit = diagnose(f);
+[[noreturn]] void raise(failure const& f, std::size_t stack_size) {
+    stack_limit const limit = diagnose(f);
     report(limit, f, stack_size);
     throw stack_exhausted(limit);
 }
 
-void report_unguarded(const failure& f) noexcept {
+void report_unguarded(failure const& f) noexcept {
     if (!log::first_time(log::unguarded_topic))
         return;
     char text[512];
@@ -466,8 +466,8 @@ struct region {
     // Constant:
     size_class& owner;
     char* const base;
-    const std::uint32_t count; // slots that fit
-    const slot_states slots;   // outside of the stacks: 4 bytes each
+    std::uint32_t const count; // slots that fit
+    slot_states const slots;   // outside of the stacks: 4 bytes each
     region* const older;       // next region of the class
 
     // Slots ever handed out: [0, handed_out). Only grows, with the lock held, after the new slot's guard is
@@ -510,9 +510,9 @@ struct size_class {
 constexpr unsigned class_index(std::size_t size) noexcept // size > min_stack_size / 2
 {
     // 2^octave < size <= 2^(octave + 1), in which there are 5 to 8 steps
-    const auto octave = static_cast<unsigned>(std::bit_width(size - 1)) - 1;
-    const std::size_t step = (std::size_t(1) << octave) / 4;
-    const auto steps = static_cast<unsigned>((size + step - 1) / step);
+    auto const octave = static_cast<unsigned>(std::bit_width(size - 1)) - 1;
+    std::size_t const step = (std::size_t(1) << octave) / 4;
+    auto const steps = static_cast<unsigned>((size + step - 1) / step);
     return (octave - 13) * 4 + steps - 8;
 }
 static_assert(class_index(min_stack_size) == 0 && class_index(min_stack_size + 1) == 1);
@@ -529,12 +529,12 @@ public:
         bool unguarded = false;
         std::size_t taken = 0;
         {
-            const std::lock_guard lock(mutex_);
+            std::lock_guard const lock(mutex_);
             size_class& c = classes_[class_index(size)];
             if (c.size == 0)
                 c.size = size;
             for (; taken != count; ++taken) {
-                const std::optional<slot_ref> slot = take(c, why, unguarded);
+                std::optional<slot_ref> const slot = take(c, why, unguarded);
                 if (!slot)
                     break;
                 out[taken] = {c.top(*slot), size};
@@ -547,10 +547,10 @@ public:
         return taken;
     }
 
-    void release(const detail::stack* stacks, std::size_t count) noexcept {
+    void release(detail::stack const* stacks, std::size_t count) noexcept {
         std::array<slot_ref, 32> evicted; // NOLINT: filled as far as it is read
         while (count != 0) {
-            const std::size_t n = std::min(count, evicted.size());
+            std::size_t const n = std::min(count, evicted.size());
             for (std::size_t i = 0; i != n; ++i) {
                 // What ran here may have ended without leaving its frames (a jump, a killed fiber): their red
                 // zones would be false alarms for the next user. New memory has none, so this is the only
@@ -559,9 +559,9 @@ public:
             }
             std::size_t evictions = 0;
             {
-                const std::lock_guard lock(mutex_);
+                std::lock_guard const lock(mutex_);
                 for (std::size_t i = 0; i != n; ++i) {
-                    if (const auto oldest = put(find(stacks[i].top)))
+                    if (auto const oldest = put(find(stacks[i].top)))
                         evicted[evictions++] = *oldest;
                 }
                 idle_.fetch_add(n, std::memory_order_relaxed);
@@ -569,11 +569,11 @@ public:
             if (evictions != 0) {
                 // Without the lock: nobody else can reach these slots, they are in neither list.
                 for (std::size_t i = 0; i != evictions; ++i) {
-                    const size_class& c = evicted[i].in->owner;
+                    size_class const& c = evicted[i].in->owner;
                     detail::note_stack_use({c.top(evicted[i]), c.size});
                     os::discard(c.top(evicted[i]) - c.size, c.size);
                 }
-                const std::lock_guard lock(mutex_);
+                std::lock_guard const lock(mutex_);
                 for (std::size_t i = 0; i != evictions; ++i)
                     put_cold(evicted[i]);
             }
@@ -585,13 +585,13 @@ public:
     std::size_t idle() const noexcept { return idle_.load(std::memory_order_relaxed); }
 
     void for_each(void (*visit)(void*, std::size_t, bool, void*), void* arg) const {
-        for (const size_class& c : classes_) {
+        for (size_class const& c : classes_) {
             // Acquire: everything a region points to, and the class's size, was written before it was
             // published.
-            for (const region* r = c.newest.load(std::memory_order_acquire); r; r = r->older) {
-                const std::uint32_t end = r->handed_out.load(std::memory_order_acquire);
+            for (region const* r = c.newest.load(std::memory_order_acquire); r; r = r->older) {
+                std::uint32_t const end = r->handed_out.load(std::memory_order_acquire);
                 for (std::uint32_t i = 0; i != end; ++i) {
-                    const bool used = r->slots[i].load(std::memory_order_acquire) == in_use;
+                    bool const used = r->slots[i].load(std::memory_order_acquire) == in_use;
                     visit(r->base + (i + std::size_t(1)) * c.stride(), c.size, used, arg);
                 }
             }
@@ -607,13 +607,13 @@ private:
 
     std::optional<slot_ref> take(size_class& c, shortage::failure& why, bool& unguarded) {
         if (c.resident_count != 0) {
-            const slot_ref slot = c.residents[(c.oldest_resident + --c.resident_count) % c.residents.size()];
+            slot_ref const slot = c.residents[(c.oldest_resident + --c.resident_count) % c.residents.size()];
             set(slot, in_use);
             idle_.fetch_sub(1, std::memory_order_relaxed);
             return slot;
         }
         if (region* const r = c.with_cold) {
-            const slot_ref slot{r, r->first_cold};
+            slot_ref const slot{r, r->first_cold};
             r->first_cold = r->slots[slot.index].load(std::memory_order_relaxed) - first_link;
             if (r->first_cold == r->count)
                 c.with_cold = r->next_with_cold;
@@ -626,7 +626,7 @@ private:
             r = add_region(c, why);
         if (!r)
             return std::nullopt;
-        const slot_ref slot{r, r->handed_out.load(std::memory_order_relaxed)};
+        slot_ref const slot{r, r->handed_out.load(std::memory_order_relaxed)};
         // One system call per guard, at its first use. Asking for several at once (process_madvise, 16 in a
         // call) was measured to gain 0.3 µs of the 2.3 µs that a new stack costs with its first page: not
         // worth a second path.
@@ -642,10 +642,10 @@ private:
     }
 
     region* add_region(size_class& c, shortage::failure& why) {
-        const std::size_t stride = c.stride();
+        std::size_t const stride = c.stride();
         std::size_t bytes = c.next_region != 0 ? c.next_region : first_region_size;
         for (;; bytes /= 2) {
-            const std::size_t count = std::max<std::size_t>(bytes / stride, 1);
+            std::size_t const count = std::max<std::size_t>(bytes / stride, 1);
             if (void* const base = os::reserve(count * stride)) {
                 region* const r = make_region(c, static_cast<char*>(base), static_cast<std::uint32_t>(count));
                 if (r) {
@@ -676,7 +676,7 @@ private:
             ++region_count_;
             c.newest.store(r.get(), std::memory_order_release);
             return r.release(); // for the life of the process
-        } catch (const std::bad_alloc&) {
+        } catch (std::bad_alloc const&) {
             return nullptr;
         }
     }
@@ -684,7 +684,7 @@ private:
     void make_room_for_region() {
         if (region_count_ != region_capacity_)
             return;
-        const std::size_t capacity = std::max<std::size_t>(2 * region_capacity_, 16);
+        std::size_t const capacity = std::max<std::size_t>(2 * region_capacity_, 16);
         auto larger = std::make_unique<region*[]>(capacity);
         std::copy(regions_.get(), regions_end(), larger.get());
         regions_ = std::move(larger);
@@ -693,18 +693,18 @@ private:
 
     region** regions_end() const noexcept { return regions_.get() + region_count_; }
 
-    region** first_region_above(const char* address) const noexcept {
+    region** first_region_above(char const* address) const noexcept {
         return std::upper_bound(regions_.get(), regions_end(), address,
-                                [](const char* a, const region* r) { return a < r->base; });
+                                [](char const* a, region const* r) { return a < r->base; });
     }
 
-    slot_ref find(const void* top) const noexcept {
+    slot_ref find(void const* top) const noexcept {
         // The last byte of the stack, which unlike `top` can't belong to the region above.
-        const char* const address = static_cast<const char*>(top) - 1;
+        char const* const address = static_cast<char const*>(top) - 1;
         region** const above = first_region_above(address);
         assert(above != regions_.get() && "this stack is not from the pool");
         region* const r = above[-1];
-        const auto index = static_cast<std::size_t>(address - r->base) / r->owner.stride();
+        auto const index = static_cast<std::size_t>(address - r->base) / r->owner.stride();
         assert(index < r->count && "this stack is not from the pool");
         return {r, static_cast<std::uint32_t>(index)};
     }
@@ -757,7 +757,7 @@ union immortal_pool {
 constinit immortal_pool the_pool;
 
 // Registered before main, so that no fork can come between the pool's first use and this.
-[[maybe_unused]] const int fork_handlers =
+[[maybe_unused]] int const fork_handlers =
     ::pthread_atfork([] { the_pool.value.lock(); }, [] { the_pool.value.unlock(); }, [] { the_pool.value.unlock(); });
 
 std::atomic<std::size_t> default_size{0}; // as asked for; 0: the build's. Written by default_stack_size
@@ -768,7 +768,7 @@ std::size_t rounded(std::size_t size) noexcept {
         return 0;
     size = round_up(std::max(size, min_stack_size), os::page_size());
     // Step and page are powers of two: a multiple of the larger is a multiple of both.
-    const std::size_t step = std::bit_floor(size - 1) / 4;
+    std::size_t const step = std::bit_floor(size - 1) / 4;
     return round_up(size, std::max(step, os::page_size()));
 }
 
@@ -779,7 +779,7 @@ std::size_t rounded(std::size_t size) noexcept {
 namespace detail {
 
 std::size_t rounded_stack_size(std::size_t size) {
-    const std::size_t result = rounded(size != 0 ? size : default_stack_size());
+    std::size_t const result = rounded(size != 0 ? size : default_stack_size());
     if (result == 0) {
         shortage::report(stack_limit::size, {shortage::step::reserve, ENOMEM, size}, size);
         throw stack_exhausted(stack_limit::size);
@@ -798,10 +798,10 @@ std::size_t acquire_stacks(std::size_t size, stack* out, std::size_t count) {
     return the_pool.value.acquire(rounded_stack_size(size), out, count);
 }
 
-void release_stacks(const stack* stacks, std::size_t count) noexcept { the_pool.value.release(stacks, count); }
+void release_stacks(stack const* stacks, std::size_t count) noexcept { the_pool.value.release(stacks, count); }
 
 void discard_pages(stack s, std::size_t keep_top_bytes) noexcept {
-    const std::size_t kept = round_up(std::min(keep_top_bytes, s.size), os::page_size());
+    std::size_t const kept = round_up(std::min(keep_top_bytes, s.size), os::page_size());
     if (kept >= s.size)
         return;
     note_stack_use(s);
@@ -810,7 +810,7 @@ void discard_pages(stack s, std::size_t keep_top_bytes) noexcept {
 
 std::size_t stack_bytes_touched(stack s) noexcept {
     // Whole pages: another allocator's stack may begin and end anywhere.
-    const std::size_t page = os::page_size();
+    std::size_t const page = os::page_size();
     char* const top = static_cast<char*>(s.top);
     char* const bottom = top - s.size;
     char* const begin = bottom + (page - reinterpret_cast<std::uintptr_t>(bottom) % page) % page;
@@ -839,21 +839,21 @@ void force_protection_guards(bool force) noexcept { os::protection_forced.store(
 // stack.hpp
 
 std::size_t default_stack_size() noexcept {
-    const std::size_t asked = default_size.load(std::memory_order_relaxed);
+    std::size_t const asked = default_size.load(std::memory_order_relaxed);
     return asked != 0 ? asked : rounded(GREENBACK_DEFAULT_STACK_SIZE);
 }
 
 void default_stack_size(std::size_t bytes) noexcept {
     // What can't be had stays as it was asked for: the first request for a stack says so, by stack_exhausted.
-    const std::size_t size = rounded(bytes);
-    const std::size_t asked = bytes == 0 ? 0 : size != 0 ? size : bytes;
+    std::size_t const size = rounded(bytes);
+    std::size_t const asked = bytes == 0 ? 0 : size != 0 ? size : bytes;
     if (default_size.exchange(asked, std::memory_order_relaxed) != asked)
         detail::renew_caches(); // after the store: who sees the new generation sees the new size
 }
 
 stack_exhausted::~stack_exhausted() = default;
 
-const char* stack_exhausted::what() const noexcept { return shortage::explain(limit_); }
+char const* stack_exhausted::what() const noexcept { return shortage::explain(limit_); }
 
 void allow_unguarded_stacks(bool allow) noexcept {
     shortage::unguarded_allowed.store(allow, std::memory_order_relaxed);
@@ -870,7 +870,7 @@ std::size_t pooled_stack::traits_type::minimum_size() noexcept { return rounded(
 std::size_t pooled_stack::traits_type::maximum_size() noexcept { return max_stack_size; }
 
 boost::context::stack_context pooled_stack::allocate() const {
-    const detail::stack s = detail::acquire_stack(size_);
+    detail::stack const s = detail::acquire_stack(size_);
     boost::context::stack_context result;
     result.sp = s.top;
     result.size = s.size;

@@ -27,8 +27,8 @@
 namespace greenback {
 
 std::size_t remaining_stack() noexcept {
-    const detail::portal_base* const portal = detail::current_portal();
-    const char* const here = static_cast<const char*>(__builtin_frame_address(0));
+    detail::portal_base const* const portal = detail::current_portal();
+    char const* const here = static_cast<char const*>(__builtin_frame_address(0));
     // A signal handler on a stack of its own is not on the portal's.
     if (!portal || !portal->home().holds(here))
         return std::numeric_limits<std::size_t>::max();
@@ -107,7 +107,7 @@ public:
     ~line() {
         if (length_ == sizeof text_) // a name without end
             text_[length_ - 1] = '\n';
-        const auto written = ::write(STDERR_FILENO, text_, length_);
+        auto const written = ::write(STDERR_FILENO, text_, length_);
         (void)written;
     }
 
@@ -116,7 +116,7 @@ private:
     std::size_t length_ = 0;
 };
 
-void report(const detail::fiber& f, const std::source_location& last) noexcept {
+void report(detail::fiber const& f, std::source_location const& last) noexcept {
     line out;
     out << "greenback: stack overflow in a portal: " << f.stack.size / 1024 << " KiB stack, ";
     if (last.line() == 0)
@@ -130,20 +130,20 @@ void report(const detail::fiber& f, const std::source_location& last) noexcept {
 }
 
 // Does `address` lie below the end of this thread's portal's stack, in its guard?
-bool overflows(const detail::fiber& f, const void* address) noexcept {
+bool overflows(detail::fiber const& f, void const* address) noexcept {
     // Nothing but a guard can fault inside a stack either: Boost's protected_fixedsize_stack counts its own in the
     // size.
-    const auto top = reinterpret_cast<std::uintptr_t>(f.stack.sp);
+    auto const top = reinterpret_cast<std::uintptr_t>(f.stack.sp);
     return top - reinterpret_cast<std::uintptr_t>(address) - 1 < f.stack.size + detail::stack_guard_size();
 }
 
 void pass_on(handled_signal& to, siginfo_t* info, void* context) noexcept {
-    const int number = to.number;
+    int const number = to.number;
     if ((to.before.sa_flags & SA_SIGINFO) != 0)
         return to.before.sa_sigaction(number, info, context);
     if (to.before.sa_handler != SIG_DFL && to.before.sa_handler != SIG_IGN)
         return to.before.sa_handler(number);
-    const bool sent = info->si_code <= 0; // by kill() or the like: no instruction will repeat it
+    bool const sent = info->si_code <= 0; // by kill() or the like: no instruction will repeat it
     if (sent && to.before.sa_handler == SIG_IGN)
         return;
     ::sigaction(number, &to.before, nullptr);
@@ -152,9 +152,9 @@ void pass_on(handled_signal& to, siginfo_t* info, void* context) noexcept {
 }
 
 void on_fault(int number, siginfo_t* info, void* context) noexcept {
-    const int error = errno;
+    int const error = errno;
     handled_signal& mine = number == SIGSEGV ? handled[0] : handled[1];
-    const detail::portal_base* const portal = info->si_code > 0 ? detail::current_portal() : nullptr;
+    detail::portal_base const* const portal = info->si_code > 0 ? detail::current_portal() : nullptr;
     if (portal && overflows(portal->home(), info->si_addr)) {
         report(portal->home(), portal->is_prepared() ? portal->where_ : std::source_location());
         // The instruction that faulted runs again, and whoever was here before us sees the fault as if we had not been.
@@ -183,8 +183,8 @@ public:
         else
             ::munmap(base, bytes);
     }
-    alternate_stack(const alternate_stack&) = delete;
-    alternate_stack& operator=(const alternate_stack&) = delete;
+    alternate_stack(alternate_stack const&) = delete;
+    alternate_stack& operator=(alternate_stack const&) = delete;
     ~alternate_stack() {
         stack_t now{};
         if (!base_ || ::sigaltstack(nullptr, &now) != 0)
@@ -211,14 +211,14 @@ private:
 void detail::watch_for_overflow() noexcept {
     if (!reporting.load(std::memory_order_acquire))
         return;
-    thread_local const alternate_stack stack;
+    thread_local alternate_stack const stack;
     (void)stack;
 }
 
 void report_stack_overflow() noexcept {
     static std::mutex once;
     {
-        const std::scoped_lock lock(once);
+        std::scoped_lock const lock(once);
         if (!reporting.load(std::memory_order_relaxed)) {
             for (handled_signal& s : handled) {
                 // Asked for first: our handler may be needed before a single call has answered and installed.

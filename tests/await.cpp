@@ -76,8 +76,8 @@ int alternating_sync(int n, suspends when) {
 } // namespace
 
 TEST_CASE("await_ returns what the coroutine returns", "[await]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool suspend = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const suspend = GENERATE(false, true);
     CAPTURE(how, suspend);
     run_task(in_portal(how, [suspend] {
         static_assert(std::is_void_v<decltype(await_(yield_now()))>);
@@ -100,58 +100,60 @@ TEST_CASE("await_ returns what the coroutine returns", "[await]") {
 }
 
 TEST_CASE("await_ starts a deferred operation and returns its values", "[await]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context(1);
-    run_task(context, context, in_portal(how, [&] {
-        asio::steady_timer timer(context, std::chrono::milliseconds(1));
-        static_assert(std::is_void_v<decltype(await_(timer.async_wait(deferred)))>);
-        await_(timer.async_wait(deferred));
-        await_(asio::post(context, deferred));
-        await_(operation<void()>(context)(deferred));
-        CHECK(await_(operation<void(int)>(context, 1)(deferred)) == 1);
-        CHECK(await_(operation<void(error_code, int)>(context, error_code(), 2)(deferred)) == 2);
-        CHECK(await_(operation<void(std::exception_ptr, int)>(context, std::exception_ptr(), 3)(deferred)) == 3);
-        CHECK(await_(operation<void(int, std::string)>(context, 4, std::string("s"))(deferred)) ==
-              std::tuple(4, std::string("s")));
-        CHECK(await_(operation<void(error_code, int, char)>(context, error_code(), 5, 'c')(deferred)) ==
-              std::tuple(5, 'c'));
-        CHECK(*await_(operation<void(std::unique_ptr<int>)>(context, std::make_unique<int>(6))(deferred)) == 6);
-        CHECK(await_(operation<void(no_default)>(context, no_default(7))(deferred)).value == 7);
-    }));
+    run_task(
+        context, context, in_portal(how, [&] {
+            asio::steady_timer timer(context, std::chrono::milliseconds(1));
+            static_assert(std::is_void_v<decltype(await_(timer.async_wait(deferred)))>);
+            await_(timer.async_wait(deferred));
+            await_(asio::post(context, deferred));
+            await_(operation<void()>(context)(deferred));
+            CHECK(await_(operation<void(int)>(context, 1)(deferred)) == 1);
+            CHECK(await_(operation<void(error_code, int)>(context, error_code(), 2)(deferred)) == 2);
+            CHECK(await_(operation<void(std::exception_ptr, int)>(context, std::exception_ptr(), 3)(deferred)) == 3);
+            CHECK(await_(operation<void(int, std::string)>(context, 4, std::string("s"))(deferred)) ==
+                  std::tuple(4, std::string("s")));
+            CHECK(await_(operation<void(error_code, int, char)>(context, error_code(), 5, 'c')(deferred)) ==
+                  std::tuple(5, 'c'));
+            CHECK(*await_(operation<void(std::unique_ptr<int>)>(context, std::make_unique<int>(6))(deferred)) == 6);
+            CHECK(await_(operation<void(no_default)>(context, no_default(7))(deferred)).value == 7);
+        }));
 }
 
 TEST_CASE("an operation's error is thrown by await_", "[await]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context(1);
-    const error_code refused = asio::error::connection_refused;
+    error_code const refused = asio::error::connection_refused;
     run_task(context, context, in_portal(how, [&] {
-        try {
-            await_(operation<void(error_code)>(context, refused)(deferred));
-            FAIL_CHECK("no exception");
-        } catch (system_error const& e) {
-            CHECK(e.code() == refused);
-        }
-        try {
-            await_(operation<void(error_code, int)>(context, refused, 1)(deferred));
-            FAIL_CHECK("no exception");
-        } catch (system_error const& e) {
-            CHECK(e.code() == refused);
-        }
-        auto e = std::make_exception_ptr(std::string("x"));
-        CHECK_THROWS_AS(await_(operation<void(std::exception_ptr)>(context, e)(deferred)), std::string);
-        CHECK_THROWS_AS(await_(operation<void(std::exception_ptr, int)>(context, e, 1)(deferred)), std::string);
-    }));
+                 try {
+                     await_(operation<void(error_code)>(context, refused)(deferred));
+                     FAIL_CHECK("no exception");
+                 } catch (system_error const& e) {
+                     CHECK(e.code() == refused);
+                 }
+                 try {
+                     await_(operation<void(error_code, int)>(context, refused, 1)(deferred));
+                     FAIL_CHECK("no exception");
+                 } catch (system_error const& e) {
+                     CHECK(e.code() == refused);
+                 }
+                 auto e = std::make_exception_ptr(std::string("x"));
+                 CHECK_THROWS_AS(await_(operation<void(std::exception_ptr)>(context, e)(deferred)), std::string);
+                 CHECK_THROWS_AS(await_(operation<void(std::exception_ptr, int)>(context, e, 1)(deferred)),
+                                 std::string);
+             }));
 }
 
 TEST_CASE("await_ answers what co_await answers about the task", "[await]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context(1);
     auto task = [&]() -> asio::awaitable<void> {
-        const asio::any_io_executor executor = co_await asio::this_coro::executor;
-        const bool throws = co_await asio::this_coro::throw_if_cancelled();
+        asio::any_io_executor const executor = co_await asio::this_coro::executor;
+        bool const throws = co_await asio::this_coro::throw_if_cancelled();
         co_await in_portal(how, [&] {
             static_assert(std::is_same_v<decltype(await_(asio::this_coro::executor)), asio::any_io_executor>);
             CHECK(await_(asio::this_coro::executor) == executor);
@@ -172,8 +174,8 @@ TEST_CASE("await_ answers what co_await answers about the task", "[await]") {
 }
 
 TEST_CASE("the filters given to reset_cancellation_state by await_ decide what cancels the task", "[await]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const int filters = GENERATE(0, 1, 2);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    int const filters = GENERATE(0, 1, 2);
     CAPTURE(how, filters);
     asio::io_context context(1);
     asio::cancellation_signal signal;
@@ -209,15 +211,15 @@ TEST_CASE("the filters given to reset_cancellation_state by await_ decide what c
 }
 
 TEST_CASE("await_ works at the bottom of a deep recursion", "[await]") {
-    const bool suspend = GENERATE(false, true);
+    bool const suspend = GENERATE(false, true);
     CHECK(run_task(greenback::with_portal_run_sync(deep, 100, suspend)) == 101);
     CHECK(run_task(greenback::with_portal_run_sync([=] { return await_(deep_coroutine(100, suspend)); })) == 101);
 }
 
 TEST_CASE("coroutines and synchronous code alternate to any depth", "[await]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const auto when = GENERATE(suspends::never, suspends::before, suspends::after, suspends::both);
-    const int levels = GENERATE(1, 2, 50);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    auto const when = GENERATE(suspends::never, suspends::before, suspends::after, suspends::both);
+    int const levels = GENERATE(1, 2, 50);
     CAPTURE(how, static_cast<int>(when), levels);
     int result = 0;
     run_task(in_portal(how, [&] { result = alternating_sync(levels, when); }));
@@ -225,7 +227,7 @@ TEST_CASE("coroutines and synchronous code alternate to any depth", "[await]") {
 }
 
 TEST_CASE("await_ in a loop leaves nothing behind", "[await]") {
-    const bool suspend = GENERATE(false, true);
+    bool const suspend = GENERATE(false, true);
     constexpr int count = 20000; // a frame or a stack left behind each time would not go unnoticed
     int sum = 0;
     run_task(greenback::with_portal_run_sync([&] {
@@ -236,7 +238,7 @@ TEST_CASE("await_ in a loop leaves nothing behind", "[await]") {
 }
 
 TEST_CASE("await_ of && and || runs both operands at once", "[await]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     std::string order;
     auto step = [&order](char name, int turns) -> asio::awaitable<int> {
@@ -266,7 +268,7 @@ TEMPLATE_TEST_CASE("await_ and portals work in tasks on any executor type", "[aw
                    asio::strand<asio::io_context::executor_type>, asio::any_io_executor) {
     using executor_type = TestType;
     asio::io_context context(1);
-    const executor_type executor = [&] {
+    executor_type const executor = [&] {
         if constexpr (std::is_constructible_v<executor_type, asio::strand<asio::io_context::executor_type>>)
             return executor_type(asio::make_strand(context.get_executor()));
         else
@@ -347,15 +349,15 @@ TEST_CASE("an awaitable of another executor type is refused and destroyed unrun"
     };
     SECTION("in a task on any_io_executor") {
         run_task(context, context, greenback::with_portal_run_sync([&] {
-            attempt(context.get_executor());
-            await_(yield_now());
-        }));
+                     attempt(context.get_executor());
+                     await_(yield_now());
+                 }));
     }
     SECTION("in a task on another one") {
         run_task(context, context.get_executor(), greenback::with_portal_run_sync<other>([&] {
-            attempt(asio::any_io_executor(context.get_executor()));
-            await_(yield_now<other>());
-        }));
+                     attempt(asio::any_io_executor(context.get_executor()));
+                     await_(yield_now<other>());
+                 }));
     }
     CHECK_FALSE(ran);
     CHECK(text.find("await.cpp:") != std::string::npos);
@@ -364,12 +366,12 @@ TEST_CASE("an awaitable of another executor type is refused and destroyed unrun"
 }
 
 TEST_CASE("an operation may be completed by another portal's code before its initiation has returned", "[await]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const auto in_coroutine = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    auto const in_coroutine = GENERATE(false, true);
     CAPTURE(how, in_coroutine);
     asio::io_context context, other;
     std::string order;
-    const auto completed_by_another = [&](auto token) {
+    auto const completed_by_another = [&](auto token) {
         return asio::async_initiate<decltype(token), void()>(
             [&](auto handler) {
                 // The initiation itself may be gone once the handler was called, as with use_awaitable: copies.
@@ -388,7 +390,7 @@ TEST_CASE("an operation may be completed by another portal's code before its ini
             },
             token);
     };
-    const auto synchronous = [&] {
+    auto const synchronous = [&] {
         for (int n = 0; n != 3; ++n) {
             order += '(';
             await_(completed_by_another(asio::use_awaitable));

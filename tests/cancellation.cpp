@@ -34,33 +34,33 @@ template <class F> std::string outcome_of(F f) {
     try {
         f();
         return "completed";
-    } catch (const test::system_error& e) {
+    } catch (test::system_error const& e) {
         return e.code() == asio::error::operation_aborted ? "operation_aborted" : e.what();
-    } catch (const std::exception& e) {
+    } catch (std::exception const& e) {
         return e.what();
     }
 }
 
 // Waits by `wait` at the bottom of some calls, notes the outcome and lets an error through.
 template <class F> [[gnu::noinline]] void wait_deep(record& r, int depth, F& wait) {
-    const count_unwinding c{r};
+    count_unwinding const c{r};
     if (depth != 0)
         return wait_deep(r, depth - 1, wait);
     r.how = "waits";
     try {
         wait();
         r.how = "completed";
-    } catch (const test::system_error& e) {
+    } catch (test::system_error const& e) {
         r.how = e.code() == asio::error::operation_aborted ? "operation_aborted" : e.what();
         throw;
     }
 }
 
-using waits = std::vector<std::pair<const char*, std::function<void()>>>;
+using waits = std::vector<std::pair<char const*, std::function<void()>>>;
 
 // Every way to wait for something that never happens.
 waits ways_to_wait(asio::io_context& context) {
-    const auto timer = [&context] {
+    auto const timer = [&context] {
         return std::make_shared<asio::steady_timer>(context, asio::steady_timer::time_point::max());
     };
     return {
@@ -97,7 +97,7 @@ struct task {
 } // namespace
 
 TEST_CASE("a cancellation requested of the task reaches what synchronous code waits for", "[cancellation]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     asio::io_context context;
     for (auto& [name, wait] : ways_to_wait(context)) {
         CAPTURE(how, name);
@@ -116,21 +116,21 @@ TEST_CASE("a cancellation requested of the task reaches what synchronous code wa
 }
 
 TEST_CASE("a task already cancelled throws before anything is started", "[cancellation]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
     task t;
     test::gate go(context);
     int ran = 0;
-    const auto body = [&ran]() -> asio::awaitable<void> {
+    auto const body = [&ran]() -> asio::awaitable<void> {
         ++ran;
         co_return;
     };
-    const auto initiation = [&ran](auto handler) {
+    auto const initiation = [&ran](auto handler) {
         ++ran;
         std::move(handler)();
     };
-    const auto start = [&](auto token) { return asio::async_initiate<decltype(token), void()>(initiation, token); };
+    auto const start = [&](auto token) { return asio::async_initiate<decltype(token), void()>(initiation, token); };
     std::vector<std::string> seen;
     t.start(context, test::in_portal(how, [&] {
                 // What is cancelled here goes on: the error is swallowed. Only the state remembers.
@@ -142,7 +142,7 @@ TEST_CASE("a task already cancelled throws before anything is started", "[cancel
                 seen.push_back(outcome_of([&] { await_(std::suspend_never()); }));
                 seen.push_back(outcome_of([&] {
                     // Queries and settings are answered all the same.
-                    const auto state = await_(asio::this_coro::cancellation_state);
+                    auto const state = await_(asio::this_coro::cancellation_state);
                     if (state.cancelled() == cancellation_type::none || !await_(asio::this_coro::throw_if_cancelled()))
                         throw std::logic_error("the task does not know that it is cancelled");
                     await_(asio::this_coro::throw_if_cancelled(false));
@@ -157,7 +157,7 @@ TEST_CASE("a task already cancelled throws before anything is started", "[cancel
     test::poll_all(context);
     t.signal.emit(cancellation_type::terminal);
     test::run_all(context);
-    const std::string no = "operation_aborted", yes = "completed";
+    std::string const no = "operation_aborted", yes = "completed";
     CHECK(seen == std::vector<std::string>{no, no, no, no, no, no, yes, yes, yes, no, yes});
     CHECK(ran == 3);
     CHECK(t.ended == "completed");
@@ -167,18 +167,18 @@ namespace {
 
 // The same program three times: as a coroutine, and as synchronous code in two styles.
 struct style {
-    const char* name;
+    char const* name;
     std::function<asio::awaitable<void>(asio::steady_timer&, std::vector<std::string>&, bool swallow)> run;
 };
 
 asio::awaitable<void> written_as_coroutine(asio::steady_timer& t, std::vector<std::string>& log, bool swallow) {
-    const auto filter = [](cancellation_type type) { return type & cancellation_type::partial; };
+    auto const filter = [](cancellation_type type) { return type & cancellation_type::partial; };
     co_await asio::this_coro::reset_cancellation_state(filter, filter);
     for (int i = 0; i != 3; ++i) {
         std::string how = "completed";
         try {
             co_await t.async_wait(asio::use_awaitable);
-        } catch (const test::system_error& e) {
+        } catch (test::system_error const& e) {
             how = e.code() == asio::error::operation_aborted ? "operation_aborted" : e.what();
             if (!swallow) {
                 log.push_back(how);
@@ -186,7 +186,7 @@ asio::awaitable<void> written_as_coroutine(asio::steady_timer& t, std::vector<st
             }
         }
         log.push_back(how);
-        const auto state = co_await asio::this_coro::cancellation_state;
+        auto const state = co_await asio::this_coro::cancellation_state;
         log.push_back("state " + std::to_string(int(state.cancelled())));
         if (i == 1)
             co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
@@ -194,13 +194,13 @@ asio::awaitable<void> written_as_coroutine(asio::steady_timer& t, std::vector<st
 }
 
 template <class Wait> void written_synchronously(std::vector<std::string>& log, bool swallow, Wait wait) {
-    const auto filter = [](cancellation_type type) { return type & cancellation_type::partial; };
+    auto const filter = [](cancellation_type type) { return type & cancellation_type::partial; };
     await_(asio::this_coro::reset_cancellation_state(filter, filter));
     for (int i = 0; i != 3; ++i) {
         std::string how = "completed";
         try {
             wait();
-        } catch (const test::system_error& e) {
+        } catch (test::system_error const& e) {
             how = e.code() == asio::error::operation_aborted ? "operation_aborted" : e.what();
             if (!swallow) {
                 log.push_back(how);
@@ -208,14 +208,14 @@ template <class Wait> void written_synchronously(std::vector<std::string>& log, 
             }
         }
         log.push_back(how);
-        const auto state = await_(asio::this_coro::cancellation_state);
+        auto const state = await_(asio::this_coro::cancellation_state);
         log.push_back("state " + std::to_string(int(state.cancelled())));
         if (i == 1)
             await_(asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation()));
     }
 }
 
-std::vector<std::string> cancelled_twice(const style& s, cancellation_type first, cancellation_type second,
+std::vector<std::string> cancelled_twice(style const& s, cancellation_type first, cancellation_type second,
                                          bool swallow) {
     asio::io_context context;
     asio::steady_timer timer(context, asio::steady_timer::time_point::max());
@@ -223,7 +223,7 @@ std::vector<std::string> cancelled_twice(const style& s, cancellation_type first
     task t;
     t.start(context, s.run(timer, log, swallow));
     test::poll_all(context);
-    for (const auto type : {first, second}) {
+    for (auto const type : {first, second}) {
         log.push_back("emit " + std::to_string(int(type)));
         t.signal.emit(type);
         test::poll_all(context);
@@ -241,10 +241,10 @@ std::vector<std::string> cancelled_twice(const style& s, cancellation_type first
 } // namespace
 
 TEST_CASE("filters, states and outcomes are those of the same program written with co_await", "[cancellation]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const auto swallow = GENERATE(false, true);
-    const style reference{"coroutine", written_as_coroutine};
-    const style synchronous[] = {
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    auto const swallow = GENERATE(false, true);
+    style const reference{"coroutine", written_as_coroutine};
+    style const synchronous[] = {
         {"use_portal",
          [=](auto& t, auto& log, bool sw) {
              return test::in_portal(
@@ -267,11 +267,11 @@ TEST_CASE("filters, states and outcomes are those of the same program written wi
              return test::in_portal(how, [&t, &log, sw] { await_(written_as_coroutine(t, log, sw)); });
          }},
     };
-    for (const auto first : {cancellation_type::total, cancellation_type::partial, cancellation_type::terminal}) {
-        for (const auto second : {cancellation_type::total, cancellation_type::partial, cancellation_type::terminal}) {
-            const auto expected = cancelled_twice(reference, first, second, swallow);
+    for (auto const first : {cancellation_type::total, cancellation_type::partial, cancellation_type::terminal}) {
+        for (auto const second : {cancellation_type::total, cancellation_type::partial, cancellation_type::terminal}) {
+            auto const expected = cancelled_twice(reference, first, second, swallow);
             REQUIRE(expected.size() > 3);
-            for (const style& s : synchronous) {
+            for (style const& s : synchronous) {
                 CAPTURE(how, s.name, swallow, int(first), int(second));
                 CHECK(cancelled_twice(s, first, second, swallow) == expected);
             }
@@ -280,8 +280,8 @@ TEST_CASE("filters, states and outcomes are those of the same program written wi
 }
 
 TEST_CASE("a timeout beside synchronous code ends it at its await_", "[cancellation]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const auto reset = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    auto const reset = GENERATE(false, true);
     asio::io_context context;
     for (auto& [name, wait] : ways_to_wait(context)) {
         CAPTURE(how, name, reset);
@@ -294,7 +294,7 @@ TEST_CASE("a timeout beside synchronous code ends it at its await_", "[cancellat
                     await_(asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation()));
                 wait_deep(r, 3, wait);
             });
-            const auto result = co_await (std::move(loser) || timeout.async_wait(asio::use_awaitable));
+            auto const result = co_await (std::move(loser) || timeout.async_wait(asio::use_awaitable));
             winner = result.index();
         }());
         CHECK(winner == 1);
@@ -304,21 +304,21 @@ TEST_CASE("a timeout beside synchronous code ends it at its await_", "[cancellat
 }
 
 TEST_CASE("both operands of || may be portals, in a task that has one", "[cancellation]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const auto outer = GENERATE(TEST_EVERY_KIND);
-    const auto left_wins = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    auto const outer = GENERATE(TEST_EVERY_KIND);
+    auto const left_wins = GENERATE(false, true);
     CAPTURE(how, outer, left_wins);
     asio::io_context context;
     record left, right;
     std::size_t winner = 99;
-    const auto operand = [&](record& r, bool wins) {
+    auto const operand = [&](record& r, bool wins) {
         return test::in_portal(how, [&r, wins] {
             auto wait = [wins] { wins ? await_(test::sleep_ms()) : await_(test::forever()); };
             wait_deep(r, 2, wait);
         });
     };
     test::run_task(context, context, test::in_portal(outer, [&] {
-                       const auto result = await_(operand(left, left_wins) || operand(right, !left_wins));
+                       auto const result = await_(operand(left, left_wins) || operand(right, !left_wins));
                        winner = result.index();
                    }));
     CHECK(winner == (left_wins ? 0 : 1));
@@ -328,8 +328,8 @@ TEST_CASE("both operands of || may be portals, in a task that has one", "[cancel
 }
 
 TEST_CASE("one operand of && that fails cancels the other", "[cancellation]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const auto fails_at_once = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    auto const fails_at_once = GENERATE(false, true);
     CAPTURE(how, fails_at_once);
     asio::io_context context;
     record other;
@@ -337,7 +337,7 @@ TEST_CASE("one operand of && that fails cancels the other", "[cancellation]") {
     test::run_task(context, context, [&]() -> asio::awaitable<void> {
         try {
             co_await (test::forever() && test::throwing(std::runtime_error("failed"), !fails_at_once));
-        } catch (const std::exception& e) {
+        } catch (std::exception const& e) {
             ended_without_portals = e.what();
         }
     }());
@@ -357,8 +357,8 @@ TEST_CASE("one operand of && that fails cancels the other", "[cancellation]") {
 }
 
 TEST_CASE("a loser that swallows the error and awaits again ends as a coroutine would", "[cancellation]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const auto reset = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    auto const reset = GENERATE(false, true);
     CAPTURE(how, reset);
     asio::io_context context;
     std::vector<std::string> seen;
@@ -373,7 +373,7 @@ TEST_CASE("a loser that swallows the error and awaits again ends as a coroutine 
             }
             came_here = true;
         });
-        const auto result = co_await (test::sleep_ms() || std::move(stubborn));
+        auto const result = co_await (test::sleep_ms() || std::move(stubborn));
         CHECK(result.index() == 0);
     }());
     CHECK(came_here);
@@ -384,7 +384,7 @@ TEST_CASE("a loser that swallows the error and awaits again ends as a coroutine 
 }
 
 TEST_CASE("a slot bound to use_portal cancels the operation and not the task", "[cancellation]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
     std::string first, second;

@@ -23,7 +23,7 @@ namespace {
 /// Appends its name to a record when it is destroyed.
 class recorder {
 public:
-    recorder(std::string& record, const char* name) : record_(&record), name_(name) {}
+    recorder(std::string& record, char const* name) : record_(&record), name_(name) {}
     recorder(recorder&& other) noexcept : record_(std::exchange(other.record_, nullptr)), name_(other.name_) {}
     ~recorder() {
         if (record_)
@@ -32,7 +32,7 @@ public:
 
 private:
     std::string* record_;
-    const char* name_;
+    char const* name_;
 };
 
 template <class F> struct at_scope_exit {
@@ -55,7 +55,7 @@ template <class F> void destroy_while_it_waits(made_by how, F f) {
 asio::awaitable<void> coroutine_level(std::string& record, int level);
 
 void synchronous_level(std::string& record, int level) {
-    const char* names[] = {"s0", "s1", "s2", "s3"};
+    char const* names[] = {"s0", "s1", "s2", "s3"};
     recorder r(record, names[level]);
     if (level == 3)
         await_(forever());
@@ -64,7 +64,7 @@ void synchronous_level(std::string& record, int level) {
 }
 
 asio::awaitable<void> coroutine_level(std::string& record, int level) {
-    const char* names[] = {"c0", "c1", "c2", "c3"};
+    char const* names[] = {"c0", "c1", "c2", "c3"};
     recorder r(record, names[level]);
     if (level % 2 == 0)
         co_await yield_now();
@@ -86,12 +86,12 @@ TEST_CASE("a portal's awaitable that is never awaited destroys the function and 
         CHECK(record.empty());
     }
     CHECK(record.size() == 12);
-    for (const char* name : {"f", "x", "g", "y", "h", "i"})
+    for (char const* name : {"f", "x", "g", "y", "h", "i"})
         CHECK(record.find(name) != std::string::npos);
 }
 
 TEST_CASE("a task with a portal that was spawned, but never started, is destroyed with its context", "[destruction]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     std::string record;
     bool ran = false;
@@ -105,7 +105,7 @@ TEST_CASE("a task with a portal that was spawned, but never started, is destroye
 }
 
 TEST_CASE("await_ throws abandoned when the task is destroyed, and destructors run innermost first", "[destruction]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     std::string record;
     bool caught = false;
@@ -190,8 +190,8 @@ TEST_CASE("await_ throws abandoned when the task is destroyed, and destructors r
 }
 
 TEST_CASE("a task in every kind of portal is destroyed wherever it waits", "[destruction]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool waited_before = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const waited_before = GENERATE(false, true);
     CAPTURE(how, waited_before);
     std::string record;
     auto context = std::make_unique<asio::io_context>(1);
@@ -256,7 +256,7 @@ TEST_CASE("a task in every kind of portal is destroyed wherever it waits", "[des
 }
 
 TEST_CASE("a portal whose abandoned is swallowed throws it again at every await_ and may return", "[destruction]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     int thrown = 0;
 
@@ -281,11 +281,21 @@ TEST_CASE("a portal whose abandoned is swallowed throws it again at every await_
             for (int i = 0; i != 40; ++i) {
                 try {
                     switch (i % 5) {
-                    case 0: await_(forever()); break;
-                    case 1: await_(value_of(1, false)); break;
-                    case 2: timer.async_wait(greenback::use_portal); break;
-                    case 3: await_(timer.async_wait(deferred)); break;
-                    case 4: await_(asio::this_coro::executor); break;
+                    case 0:
+                        await_(forever());
+                        break;
+                    case 1:
+                        await_(value_of(1, false));
+                        break;
+                    case 2:
+                        timer.async_wait(greenback::use_portal);
+                        break;
+                    case 3:
+                        await_(timer.async_wait(deferred));
+                        break;
+                    case 4:
+                        await_(asio::this_coro::executor);
+                        break;
                     }
                     FAIL_CHECK("awaited in a task that is being destroyed");
                 } catch (...) {
@@ -317,7 +327,7 @@ TEST_CASE("a portal whose abandoned is swallowed throws it again at every await_
 }
 
 TEST_CASE("an awaitable refused because the task is being destroyed is destroyed unrun", "[destruction]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     std::string record;
     bool ran = false;
@@ -339,7 +349,7 @@ TEST_CASE("an awaitable refused because the task is being destroyed is destroyed
 }
 
 TEST_CASE("abandoned that an ostream swallows does not keep the task alive", "[destruction]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     struct awaiting_streambuf : std::streambuf {
         int writes = 0, refused = 0;
@@ -367,7 +377,7 @@ TEST_CASE("abandoned that an ostream swallows does not keep the task alive", "[d
 }
 
 TEST_CASE("a destructor may ask has_portal, and is told no while the task is being destroyed", "[destruction]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     std::vector<bool> answers;
     int awaited = 0;
@@ -383,7 +393,9 @@ TEST_CASE("a destructor may ask has_portal, and is told no while the task is bei
         co_await forever();
     };
     destroy_while_it_waits(how, [&] {
-        { at_scope_exit guard{ask}; } // not being destroyed yet
+        {
+            at_scope_exit guard{ask};
+        } // not being destroyed yet
         at_scope_exit outer{ask};
         try {
             at_scope_exit inner{ask};
@@ -397,7 +409,7 @@ TEST_CASE("a destructor may ask has_portal, and is told no while the task is bei
 }
 
 TEST_CASE("destructors may spawn, post and start timers while the task is being destroyed", "[destruction]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     std::string record;
     bool ran = false;
@@ -413,9 +425,8 @@ TEST_CASE("destructors may spawn, post and start timers while the task is being 
             timer->expires_after(std::chrono::hours(1));
             timer->async_wait([t = timer, &ran = ran, r = recorder(record, "timer")](error_code) { ran = true; });
             asio::co_spawn(
-                executor, in_portal(made_by::with_portal_run_sync, [&ran = ran, r = recorder(record, "task")] {
-                    ran = true;
-                }),
+                executor,
+                in_portal(made_by::with_portal_run_sync, [&ran = ran, r = recorder(record, "task")] { ran = true; }),
                 asio::detached);
         }
     };
@@ -432,9 +443,9 @@ TEST_CASE("destructors may spawn, post and start timers while the task is being 
 }
 
 TEST_CASE("a coroutine on the fiber that catches abandoned can't await any more", "[destruction]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool after_reset = GENERATE(false, true);
-    const bool waits = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const after_reset = GENERATE(false, true);
+    bool const waits = GENERATE(false, true);
     CAPTURE(how, after_reset, waits);
     int refused = 0, went_on = 0;
     auto stubborn = [&]() -> asio::awaitable<void> {
@@ -465,7 +476,7 @@ TEST_CASE("a coroutine on the fiber that catches abandoned can't await any more"
 
 TEST_CASE("a coroutine on the fiber that resets its cancellation after abandoned does not go on either",
           "[destruction]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     std::string record;
     bool went_on = false;
@@ -495,24 +506,26 @@ TEST_CASE("a coroutine on the fiber that resets its cancellation after abandoned
 }
 
 TEST_CASE("a thread_pool is destroyed with many suspended portals", "[destruction]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     constexpr int count = sanitized ? 200 : 1000;
     std::atomic<int> waiting{0}, unwound{0}, abandonments{0};
     {
         asio::thread_pool pool(4);
         for (int i = 0; i != count; ++i) {
-            asio::co_spawn(pool, in_portal(how, [&, i] {
-                               at_scope_exit guard{[&] { ++unwound; }};
-                               await_(yield_if(i % 2 != 0));
-                               ++waiting;
-                               try {
-                                   await_(forever());
-                               } catch (abandoned const&) {
-                                   ++abandonments;
-                                   throw;
-                               }
-                           }),
+            asio::co_spawn(pool,
+                           in_portal(how,
+                                     [&, i] {
+                                         at_scope_exit guard{[&] { ++unwound; }};
+                                         await_(yield_if(i % 2 != 0));
+                                         ++waiting;
+                                         try {
+                                             await_(forever());
+                                         } catch (abandoned const&) {
+                                             ++abandonments;
+                                             throw;
+                                         }
+                                     }),
                            asio::detached);
         }
         while (waiting != count)

@@ -23,7 +23,7 @@ struct thrown {
 
 /// Its copies can't be confused with it.
 struct identified {
-    const identified* self = this;
+    identified const* self = this;
     identified() = default;
     identified(identified const&) : self(this) {}
 };
@@ -75,8 +75,8 @@ void sync_levels(int n, bool suspend, std::exception_ptr& original) {
 } // namespace
 
 TEST_CASE("an exception of an awaited coroutine is caught by the synchronous code as what it is", "[exceptions]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool suspend = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const suspend = GENERATE(false, true);
     CAPTURE(how, suspend);
     run_task(in_portal(how, [suspend] {
         CHECK_THROWS_AS(await_(throwing(std::out_of_range("x"), suspend)), std::out_of_range);
@@ -89,8 +89,8 @@ TEST_CASE("an exception of an awaited coroutine is caught by the synchronous cod
 }
 
 TEST_CASE("an exception of the synchronous code leaves the portal as what it is", "[exceptions]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool suspend = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const suspend = GENERATE(false, true);
     CAPTURE(how, suspend);
     auto f = [suspend] {
         await_(yield_if(suspend));
@@ -113,12 +113,12 @@ TEST_CASE("an exception of the synchronous code leaves the portal as what it is"
 }
 
 TEST_CASE("one exception object passes through many levels of coroutines and synchronous code", "[exceptions]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool suspend = GENERATE(false, true);
-    const int levels = GENERATE(1, 2, 7, 24);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const suspend = GENERATE(false, true);
+    int const levels = GENERATE(1, 2, 7, 24);
     CAPTURE(how, suspend, levels);
     std::exception_ptr original;
-    const identified* seen = nullptr;
+    identified const* seen = nullptr;
     try {
         run_task(in_portal(how, [&] { sync_levels(levels, suspend, original); }));
     } catch (identified const& e) {
@@ -130,8 +130,8 @@ TEST_CASE("one exception object passes through many levels of coroutines and syn
 }
 
 TEST_CASE("a bare throw after await_ rethrows the exception of its own portal", "[exceptions]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool suspend = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const suspend = GENERATE(false, true);
     CAPTURE(how, suspend);
     run_task(in_portal(how, [suspend] {
         auto rethrows = [suspend] {
@@ -157,7 +157,7 @@ TEST_CASE("a bare throw after await_ rethrows the exception of its own portal", 
 }
 
 TEST_CASE("tasks that wait in catch blocks, and leave them in any order, keep their own exceptions", "[exceptions]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     constexpr int count = 6;
     asio::io_context context(1);
@@ -191,7 +191,7 @@ TEST_CASE("tasks that wait in catch blocks, and leave them in any order, keep th
 }
 
 TEST_CASE("nested catch blocks that each await are left one by one", "[exceptions]") {
-    const bool suspend = GENERATE(false, true);
+    bool const suspend = GENERATE(false, true);
     run_task(greenback::with_portal_run_sync([suspend] {
         std::string order;
         auto note = [&order, suspend] {
@@ -231,8 +231,8 @@ TEST_CASE("nested catch blocks that each await are left one by one", "[exception
 }
 
 TEST_CASE("a coroutine awaited inside a catch block sees neither the exception nor the unwinding", "[exceptions]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool suspend = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const suspend = GENERATE(false, true);
     CAPTURE(how, suspend);
     struct seen {
         int handled = 0, uncaught = -1;
@@ -263,8 +263,8 @@ TEST_CASE("a coroutine awaited inside a catch block sees neither the exception n
 }
 
 TEST_CASE("a destructor may await while an exception unwinds the stack", "[exceptions]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool suspend = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const suspend = GENERATE(false, true);
     CAPTURE(how, suspend);
     asio::io_context context(1);
     int ended = 0;
@@ -314,7 +314,7 @@ TEST_CASE("an exception captured before await_ is rethrown after it", "[exceptio
 }
 
 TEST_CASE("noexcept code may await what succeeds", "[exceptions]") {
-    const bool suspend = GENERATE(false, true);
+    bool const suspend = GENERATE(false, true);
     auto f = [suspend]() noexcept { return await_(value_of(4, suspend)); };
     CHECK(run_task(greenback::with_portal_run_sync(f)) == 4);
 }
@@ -341,8 +341,8 @@ TEST_CASE("what a task throws and catches around its portal stays out of the por
 }
 
 TEST_CASE("an event loop driven from inside a catch block shows its tasks none of it", "[exceptions]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const int turns = GENERATE(0, 1, 2, 1000); // how much of it runs inside; the rest runs after
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    int const turns = GENERATE(0, 1, 2, 1000); // how much of it runs inside; the rest runs after
     CAPTURE(how, turns);
     asio::io_context context(1);
     int ended = 0;
@@ -386,7 +386,7 @@ TEST_CASE("a portal started inside a catch block of main sees no exception of ma
     try {
         throw thrown{78};
     } catch (...) {
-        const std::exception_ptr mine = std::current_exception();
+        std::exception_ptr const mine = std::current_exception();
         run_task(greenback::with_portal_run_sync([&] {
             seen[0] = handled_now();
             await_(yield_now());
@@ -400,7 +400,7 @@ TEST_CASE("a portal started inside a catch block of main sees no exception of ma
 }
 
 TEST_CASE("an event loop driven from a scope guard during unwinding shows its tasks none of it", "[exceptions]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context(1);
     int uncaught_inside = -1, uncaught_later = -1;
@@ -435,21 +435,21 @@ TEST_CASE("an event loop driven from a scope guard during unwinding shows its ta
 }
 
 TEST_CASE("a portal that waits in a catch block is destroyed while another exception is handled", "[exceptions]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     int handled_at_end = 0, uncaught_at_end = -1;
     auto context = std::make_unique<asio::io_context>(1);
     spawn(*context, in_portal(how, [&] {
-              at_scope_exit guard{[&] {
-                  handled_at_end = handled_now();
-                  uncaught_at_end = std::uncaught_exceptions();
-              }};
-              try {
-                  throw thrown{1};
-              } catch (...) {
-                  await_(forever());
-              }
-          }));
+        at_scope_exit guard{[&] {
+            handled_at_end = handled_now();
+            uncaught_at_end = std::uncaught_exceptions();
+        }};
+        try {
+            throw thrown{1};
+        } catch (...) {
+            await_(forever());
+        }
+    }));
     poll_all(*context);
     try {
         throw thrown{80};
@@ -496,7 +496,7 @@ int storm(int level, int seed) {
 } // namespace
 
 TEST_CASE("portals that throw and catch across awaits on many threads keep their exceptions apart", "[exceptions]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     constexpr int tasks = sanitized ? 30 : 150;
     constexpr int rounds = sanitized ? 3 : 10;
@@ -504,11 +504,13 @@ TEST_CASE("portals that throw and catch across awaits on many threads keep their
     {
         asio::thread_pool pool(8);
         for (int i = 0; i != tasks; ++i) {
-            asio::co_spawn(pool, in_portal(how, [&, i] {
-                               for (int round = 0; round != rounds; ++round)
-                                   wrong += storm(4, 1000 * (i + 1) + 10 * round);
-                               ++ended;
-                           }),
+            asio::co_spawn(pool,
+                           in_portal(how,
+                                     [&, i] {
+                                         for (int round = 0; round != rounds; ++round)
+                                             wrong += storm(4, 1000 * (i + 1) + 10 * round);
+                                         ++ended;
+                                     }),
                            [&](std::exception_ptr e) { escaped += e != nullptr; });
         }
         pool.join();

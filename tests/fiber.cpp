@@ -48,7 +48,7 @@ fiber& started(steps& s) {
 #endif
 }
 
-[[gnu::noinline]] void write_at(volatile char* where, int index) { where[index] = 1; }
+[[gnu::noinline]] void write_at(char volatile* where, int index) { where[index] = 1; }
 
 } // namespace
 
@@ -109,16 +109,16 @@ TEST_CASE("registers and the rounding mode survive a switch on both sides", "[fi
         double inside = 0;
         static void run(void* self) {
             auto& j = *static_cast<job*>(self);
-            volatile double a = 1, b = 3;
+            double volatile a = 1, b = 3;
             double kept = a / b; // in a register across the switch, if the compiler likes
             switch_out(j.on);
             j.inside = kept * b;
         }
     } j{borrow_fiber(here)};
     j.on.start(&job::run, &j);
-    volatile double x = 2, y = 7;
+    double volatile x = 2, y = 7;
     double kept = x / y;
-    const int rounding = std::fegetround();
+    int const rounding = std::fegetround();
     switch_in(j.on);
     CHECK(std::abs(kept * y - 2) < 1e-9);
     CHECK(std::fegetround() == rounding);
@@ -144,7 +144,7 @@ TEST_CASE("a long double that is kept across a switch stays on its own side", "[
     job first{borrow_fiber(here), 1}, second{borrow_fiber(here), 2};
     first.on.start(&job::run, &first);
     second.on.start(&job::run, &second);
-    volatile long double x = 3, y = 8;
+    long double volatile x = 3, y = 8;
     long double kept = x / y;
     in_a_register(kept);
     switch_in(first.on);
@@ -162,8 +162,9 @@ TEST_CASE("AddressSanitizer sees a stack buffer overflow on a fiber", "[fiber]")
 #if defined(TEST_UNDER_ASAN)
     const outcome result = in_child([] {
         test::run_task(greenback::with_portal_run_sync([] {
-            asio::post(greenback::await_(asio::this_coro::executor), greenback::use_portal); // on a stack that was switched
-            volatile char buffer[16] = {};
+            asio::post(greenback::await_(asio::this_coro::executor),
+                       greenback::use_portal); // on a stack that was switched
+            char volatile buffer[16] = {};
             write_at(buffer, 16);
         }));
         return 0;

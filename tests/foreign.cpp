@@ -123,7 +123,7 @@ public:
     };
 
     lazy(lazy&& other) noexcept : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
-    lazy(const lazy&) = delete;
+    lazy(lazy const&) = delete;
     ~lazy() {
         if (coroutine_)
             coroutine_.destroy();
@@ -152,7 +152,7 @@ private:
 };
 
 lazy<std::unique_ptr<int>> lazily(helpers& threads, int v) {
-    const int more = co_await on_another_thread{threads};
+    int const more = co_await on_another_thread{threads};
     co_return std::make_unique<int>(v + more);
 }
 
@@ -164,7 +164,7 @@ lazy<int> lazily_failing(helpers& threads) {
 struct with_free_operator {
     int value;
 };
-inside_await_suspend operator co_await(const with_free_operator& x) { return {x.value}; }
+inside_await_suspend operator co_await(with_free_operator const& x) { return {x.value}; }
 
 struct gives_reference {
     int& target;
@@ -200,7 +200,7 @@ template <class F> std::string message_of(F f) {
     try {
         f();
         return "nothing thrown";
-    } catch (const std::exception& e) {
+    } catch (std::exception const& e) {
         return e.what();
     }
 }
@@ -208,15 +208,15 @@ template <class F> std::string message_of(F f) {
 } // namespace
 
 TEST_CASE("what another thread completes goes on on the task's executor", "[foreign]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const auto on_strand = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    auto const on_strand = GENERATE(false, true);
     CAPTURE(how, on_strand);
     asio::io_context context;
-    const auto strand = asio::make_strand(context);
-    const asio::any_io_executor ex = on_strand ? asio::any_io_executor(strand) : context.get_executor();
+    auto const strand = asio::make_strand(context);
+    asio::any_io_executor const ex = on_strand ? asio::any_io_executor(strand) : context.get_executor();
     int good = 0, right_place = 0, elsewhere = 0;
     helpers threads;
-    const auto here = thread_id();
+    auto const here = thread_id();
     test::run_task(context, ex, test::in_portal(how, [&] {
                        for (int i = 0; i != 20; ++i) {
                            std::thread::id completed_on;
@@ -231,7 +231,7 @@ TEST_CASE("what another thread completes goes on on the task's executor", "[fore
 }
 
 TEST_CASE("every form of await_suspend and of operator co_await is understood", "[foreign]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
     helpers threads;
@@ -241,9 +241,9 @@ TEST_CASE("every form of await_suspend and of operator co_await is understood", 
                        CHECK(await_(not_suspended_after_all{2}) == 2);
                        await_(suspended_by_bool{context});
                        await_(transfers_back());
-                       const int transferred = await_(transfers_to_noop{context});
+                       int const transferred = await_(transfers_to_noop{context});
                        CHECK(transferred == 7);
-                       const with_free_operator free{3};
+                       with_free_operator const free{3};
                        CHECK(await_(free) == 3);
                        CHECK(await_(with_free_operator{4}) == 4);
                        CHECK(await_(ready()) == 5);
@@ -251,7 +251,7 @@ TEST_CASE("every form of await_suspend and of operator co_await is understood", 
                        CHECK(await_(kept) == 6);
                        CHECK(await_(std::as_const(kept)) == 6);
                        await_(std::suspend_never());
-                       const std::unique_ptr<int> p = await_(lazily(threads, 8));
+                       std::unique_ptr<int> const p = await_(lazily(threads, 8));
                        CHECK(*p == 50);
                        CHECK(message_of([&] { await_(lazily_failing(threads)); }) == "lazily");
                        seen = has_portal();
@@ -260,7 +260,7 @@ TEST_CASE("every form of await_suspend and of operator co_await is understood", 
 }
 
 TEST_CASE("await_resume may return a reference or throw, and await_suspend may throw", "[foreign]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
     int target = 0;
@@ -278,7 +278,7 @@ TEST_CASE("await_resume may return a reference or throw, and await_suspend may t
 }
 
 TEST_CASE("an awaiter that is ready, or does not suspend, lets no handler in between", "[foreign]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
     bool other_ran = false;
@@ -294,7 +294,7 @@ TEST_CASE("an awaiter that is ready, or does not suspend, lets no handler in bet
 }
 
 TEST_CASE("a hundred thousand awaiters in a row need no more stack than one", "[foreign]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
     long inside = 0, unsuspended = 0, transferred = 0;
@@ -312,12 +312,12 @@ TEST_CASE("a hundred thousand awaiters in a row need no more stack than one", "[
 }
 
 TEST_CASE("coroutines on the fiber call code that awaits what is foreign to Asio", "[foreign]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
     helpers threads;
     int sum = 0;
-    const auto coroutine = [&](auto& self, int depth) -> asio::awaitable<int> {
+    auto const coroutine = [&](auto& self, int depth) -> asio::awaitable<int> {
         int n = await_(on_another_thread{threads});
         co_await test::yield_now();
         n += await_(inside_await_suspend{1});
@@ -330,7 +330,7 @@ TEST_CASE("coroutines on the fiber call code that awaits what is foreign to Asio
 }
 
 TEST_CASE("the event loop does not end while a foreign awaiter is pending", "[foreign]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
     std::coroutine_handle<> kept;
@@ -349,8 +349,8 @@ TEST_CASE("the event loop does not end while a foreign awaiter is pending", "[fo
 }
 
 TEST_CASE("a task destroyed meanwhile is unwound, and a late resumption does nothing", "[foreign]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const auto resumed_late = GENERATE(true, false);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    auto const resumed_late = GENERATE(true, false);
     CAPTURE(how, resumed_late);
     std::coroutine_handle<> kept;
     int unwound = 0;
@@ -358,11 +358,11 @@ TEST_CASE("a task destroyed meanwhile is unwound, and a late resumption does not
     {
         asio::io_context context;
         test::spawn(context, test::in_portal(how, [&] {
-                        const witness outer{unwound};
+                        witness const outer{unwound};
                         await_([](auto& h, int& n) -> asio::awaitable<void> {
-                            const witness middle{n};
+                            witness const middle{n};
                             await_(test::yield_now());
-                            const witness inner{n};
+                            witness const inner{n};
                             await_(keeps_handle{h});
                             co_return;
                         }(kept, unwound));
@@ -379,14 +379,14 @@ TEST_CASE("a task destroyed meanwhile is unwound, and a late resumption does not
 }
 
 TEST_CASE("a handle destroyed instead of resumed destroys the task", "[foreign]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
     std::coroutine_handle<> kept;
     int unwound = 0;
     bool went_on = false;
     test::spawn(context, test::in_portal(how, [&] {
-                    const witness w{unwound};
+                    witness const w{unwound};
                     await_(keeps_handle{kept});
                     went_on = true;
                 }));
@@ -400,7 +400,7 @@ TEST_CASE("a handle destroyed instead of resumed destroys the task", "[foreign]"
 
 TEST_CASE("handles are resumed by many threads while the context goes away", "[foreign]") {
     std::atomic<int> unwound{0}, completed{0};
-    const int rounds = test::sanitized ? 20 : 100;
+    int const rounds = test::sanitized ? 20 : 100;
     for (int round = 0; round != rounds; ++round) {
         std::vector<std::coroutine_handle<>> kept(20);
         auto context = std::make_unique<asio::io_context>();
@@ -410,7 +410,7 @@ TEST_CASE("handles are resumed by many threads while the context goes away", "[f
                 ~counter() { ++n; }
             };
             test::spawn(*context, test::in_portal(test::every_kind[i % 5], [&, i] {
-                const counter c{unwound};
+                counter const c{unwound};
                 await_(keeps_handle{kept[std::size_t(i)]});
                 ++completed;
             }));
@@ -442,13 +442,13 @@ TEST_CASE("an awaiter whose await_ready swallows abandoned is not waited for", "
         void await_resume() {}
         bool& suspended;
     };
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const auto in_coroutine = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    auto const in_coroutine = GENERATE(false, true);
     CAPTURE(how, in_coroutine);
     bool suspended = false, thrown = false;
     {
         asio::io_context context;
-        const auto synchronous = [&] {
+        auto const synchronous = [&] {
             try {
                 await_(swallows{suspended});
             } catch (greenback::abandoned const&) {

@@ -55,7 +55,7 @@ attempt try_await(bool suspend) {
     return result;
 }
 
-bool contains(std::string const& text, const char* part) { return text.find(part) != std::string::npos; }
+bool contains(std::string const& text, char const* part) { return text.find(part) != std::string::npos; }
 
 /// Refused, unrun, with a text that says where, and what to write instead.
 void check_refused(attempt const& a) {
@@ -95,7 +95,7 @@ asio::awaitable<void> attempt_in_coroutine(bool suspend, attempt& result, bool y
 } // namespace
 
 TEST_CASE("await_ outside of any task throws no_portal and destroys what it was given", "[no_portal]") {
-    const bool suspend = GENERATE(false, true);
+    bool const suspend = GENERATE(false, true);
     check_outside_of_any_task(try_await(suspend));
     SECTION("also beside an event loop") {
         asio::io_context context(1);
@@ -106,8 +106,8 @@ TEST_CASE("await_ outside of any task throws no_portal and destroys what it was 
 }
 
 TEST_CASE("await_ in a task without a portal throws no_portal", "[no_portal]") {
-    const bool suspend = GENERATE(false, true);
-    const bool yield_first = GENERATE(false, true);
+    bool const suspend = GENERATE(false, true);
+    bool const yield_first = GENERATE(false, true);
     attempt a;
     run_task(attempt_in_coroutine(suspend, a, yield_first));
     check_without_portal(a);
@@ -129,9 +129,9 @@ TEST_CASE("everything that can be awaited is refused without a portal", "[no_por
 }
 
 TEST_CASE("await_ after the portal has ended throws no_portal", "[no_portal]") {
-    const auto how = GENERATE(made_by::with_portal_run_sync, made_by::portal_object, made_by::with_portal_run,
+    auto const how = GENERATE(made_by::with_portal_run_sync, made_by::portal_object, made_by::with_portal_run,
                               made_by::bestow_portal);
-    const bool suspend = GENERATE(false, true);
+    bool const suspend = GENERATE(false, true);
     CAPTURE(how, suspend);
     attempt before, after, later;
     auto task = [&]() -> asio::awaitable<void> {
@@ -152,8 +152,8 @@ TEST_CASE("await_ after the portal has ended throws no_portal", "[no_portal]") {
 }
 
 TEST_CASE("await_ in a completion handler throws no_portal", "[no_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool suspend = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const suspend = GENERATE(false, true);
     CAPTURE(how, suspend);
     attempt posted, of_timer, of_task;
     asio::io_context context(1);
@@ -176,8 +176,8 @@ TEST_CASE("await_ in a completion handler throws no_portal", "[no_portal]") {
 }
 
 TEST_CASE("a task spawned by one that has a portal has none of its own", "[no_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool suspend = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const suspend = GENERATE(false, true);
     CAPTURE(how, suspend);
     attempt child, posted_child;
     std::optional<attempt> left, right;
@@ -200,8 +200,8 @@ TEST_CASE("a task spawned by one that has a portal has none of its own", "[no_po
 }
 
 TEST_CASE("a child task may have a portal of its own beside its parent's", "[no_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const auto childs = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    auto const childs = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how, childs);
     int done = 0;
     asio::io_context context(1);
@@ -224,8 +224,8 @@ TEST_CASE("a child task may have a portal of its own beside its parent's", "[no_
 }
 
 TEST_CASE("another task that runs while one with a portal waits has none", "[no_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool suspend = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const suspend = GENERATE(false, true);
     CAPTURE(how, suspend);
     attempt before, after;
     asio::io_context context(1);
@@ -246,9 +246,9 @@ TEST_CASE("another task that runs while one with a portal waits has none", "[no_
 }
 
 TEST_CASE("a handler run by a nested poll() on a portal's stack can't await", "[no_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool suspend = GENERATE(false, true);
-    const bool same_context = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const suspend = GENERATE(false, true);
+    bool const same_context = GENERATE(false, true);
     CAPTURE(how, suspend, same_context);
     attempt a, from_task;
     bool had_portal_after = false;
@@ -268,8 +268,8 @@ TEST_CASE("a handler run by a nested poll() on a portal's stack can't await", "[
 }
 
 TEST_CASE("a function that dispatch runs on a strand can't await on the portal that called dispatch", "[no_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool suspend = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const suspend = GENERATE(false, true);
     CAPTURE(how, suspend);
     attempt a;
     bool had_portal_after = false;
@@ -286,8 +286,8 @@ TEST_CASE("a function that dispatch runs on a strand can't await on the portal t
 }
 
 TEST_CASE("an operation's initiation can't await on the portal that waits for the operation", "[no_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool suspend = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const suspend = GENERATE(false, true);
     CAPTURE(how, suspend);
     std::vector<attempt> attempts;
     asio::io_context context(1);
@@ -319,9 +319,9 @@ TEST_CASE("an operation's initiation can't await on the portal that waits for th
 
 TEST_CASE("a child that its parent waits for is told to ask for a portal when it awaits in its first stretch",
           "[no_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool suspend = GENERATE(false, true);
-    const bool by_token = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const suspend = GENERATE(false, true);
+    bool const by_token = GENERATE(false, true);
     CAPTURE(how, suspend, by_token);
     attempt child;
     int fixed = 0;
@@ -353,12 +353,12 @@ TEST_CASE("a child that its parent waits for is told to ask for a portal when it
 }
 
 TEST_CASE("the text for a call outside of any task shows how to start one", "[no_portal]") {
-    const attempt a = try_await(false);
+    attempt const a = try_await(false);
     CHECK(contains(a.text, "greenback::spawn(executor, function, greenback::rethrow)"));
 }
 
 TEST_CASE("has_portal says where await_ works", "[no_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     CHECK_FALSE(has_portal());
     auto coroutine = [](bool suspend) -> asio::awaitable<void> {

@@ -90,9 +90,9 @@ TEST_CASE("with_portal_run_sync decay-copies the function and its arguments when
     int copies = 0;
     copy_counter counted(copies);
     std::string text = "before";
-    const char array[] = "array";
+    char const array[] = "array";
     auto task = with_portal_run_sync(
-        [](copy_counter, std::string s, const char* a, std::string& r) {
+        [](copy_counter, std::string s, char const* a, std::string& r) {
             r += '!';
             await_(yield_now());
             return s + ' ' + a;
@@ -136,12 +136,12 @@ TEST_CASE("members are invoked, and results decay", "[portal]") {
 }
 
 TEST_CASE("with_portal_run_sync where this task has a portal calls the function on its stack", "[portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const bool suspend = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    bool const suspend = GENERATE(false, true);
     CAPTURE(how, suspend);
     run_task(in_portal(how, [suspend] {
         counters c;
-        const std::uintptr_t here = stack_position();
+        std::uintptr_t const here = stack_position();
         std::uintptr_t there = 0;
         auto nested = [&] {
             there = stack_position();
@@ -165,7 +165,7 @@ TEST_CASE("the function runs on a stack of the given allocator, which gets it ba
     counters c;
     std::uintptr_t position = 0;
     SECTION("after it has returned") {
-        const bool suspend = GENERATE(false, true);
+        bool const suspend = GENERATE(false, true);
         auto task = with_portal_run_sync(std::allocator_arg, counting_stack(c), [&] {
             position = stack_position();
             await_(yield_if(suspend));
@@ -324,10 +324,10 @@ TEST_CASE("a portal may be moved, and destroyed, while its function waits", "[po
     auto p = std::make_unique<greenback::portal>(std::allocator_arg, counting_stack(c));
     gate open(context);
     spawn(context, p->run([&] {
-              await_(open.wait());
-              await_(yield_now());
-              done = true;
-          }));
+        await_(open.wait());
+        await_(yield_now());
+        done = true;
+    }));
     poll_all(context);
     SECTION("destroyed") { p.reset(); }
     SECTION("moved") {
@@ -345,7 +345,7 @@ TEST_CASE("a portal may be moved, and destroyed, while its function waits", "[po
 }
 
 TEST_CASE("many portals wait at once and are resumed in any order", "[portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     constexpr std::size_t count = sanitized ? 300 : 2000;
     asio::io_context context(1);
@@ -354,7 +354,7 @@ TEST_CASE("many portals wait at once and are resumed in any order", "[portal]") 
     for (std::size_t i = 0; i != count; ++i) {
         gates.push_back(std::make_unique<gate>(context));
         spawn(context, in_portal(how, [&, i] {
-                  volatile char local[512] = {};
+                  char volatile local[512] = {};
                   local[i % 512] = static_cast<char>(i);
                   await_(gates[i]->wait());
                   if (local[i % 512] == static_cast<char>(i) && has_portal())
@@ -378,7 +378,7 @@ TEST_CASE("many portals wait at once and are resumed in any order", "[portal]") 
 }
 
 TEST_CASE("portals nest: a task run to its end by a function in another portal has its own", "[portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     int inner = 0;
     run_task(in_portal(how, [&] {
@@ -397,7 +397,7 @@ TEST_CASE("portals nest: a task run to its end by a function in another portal h
 TEST_CASE("the first thing that a portal's function does may be anything", "[portal]") {
     asio::io_context context, other;
     int done = 0;
-    const std::vector<std::function<void()>> first_things = {
+    std::vector<std::function<void()>> const first_things = {
         [&] { CHECK(greenback::has_portal()); },
         [&] { CHECK(await_(test::value_of(7, false)) == 7); },
         [&] { CHECK(await_(test::value_of(7, true)) == 7); },
@@ -411,7 +411,7 @@ TEST_CASE("the first thing that a portal's function does may be anything", "[por
         [&] {
             try {
                 throw std::runtime_error("x");
-            } catch (const std::runtime_error&) {
+            } catch (std::runtime_error const&) {
                 await_(test::yield_now());
             }
         },
@@ -433,8 +433,8 @@ TEST_CASE("the first thing that a portal's function does may be anything", "[por
         [&] { CHECK(greenback::remaining_stack() < greenback::default_stack_size()); },
         [&] { CHECK(greenback::stats().live >= 1); },
     };
-    for (const auto& first_thing : first_things) {
-        const auto function = [&] {
+    for (auto const& first_thing : first_things) {
+        auto const function = [&] {
             first_thing();
             CHECK(greenback::has_portal());
             CHECK(std::current_exception() == nullptr);

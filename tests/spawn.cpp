@@ -74,8 +74,7 @@ TEST_CASE("spawn takes every completion token", "[spawn]") {
     asio::io_context context(1);
     int done = 0;
     SECTION("rethrow and detached") {
-        greenback::spawn(
-            context, [&] { done += waits(); }, greenback::rethrow);
+        greenback::spawn(context, [&] { done += waits(); }, greenback::rethrow);
         greenback::spawn(
             context,
             [&] {
@@ -83,19 +82,16 @@ TEST_CASE("spawn takes every completion token", "[spawn]") {
                 return done;
             },
             greenback::rethrow); // the result is ignored
-        greenback::spawn(
-            context, [&] { done += waits(); }, asio::detached);
-        greenback::spawn(
-            context, [&] { return done += waits(); }, asio::detached);
+        greenback::spawn(context, [&] { done += waits(); }, asio::detached);
+        greenback::spawn(context, [&] { return done += waits(); }, asio::detached);
         run_all(context);
         CHECK(done == 28);
     }
     SECTION("use_future") {
         std::future<int> number = greenback::spawn(context, waits, asio::use_future);
-        std::future<void> nothing = greenback::spawn(
-            context, [] { waits(); }, asio::use_future);
-        std::future<int> failed = greenback::spawn(
-            context, []() -> int { throw std::out_of_range("f"); }, asio::use_future);
+        std::future<void> nothing = greenback::spawn(context, [] { waits(); }, asio::use_future);
+        std::future<int> failed =
+            greenback::spawn(context, []() -> int { throw std::out_of_range("f"); }, asio::use_future);
         run_all(context);
         CHECK(number.get() == 7);
         nothing.get();
@@ -106,12 +102,10 @@ TEST_CASE("spawn takes every completion token", "[spawn]") {
             done += co_await greenback::spawn(context, waits, asio::use_awaitable);
             done += co_await greenback::spawn(context, waits, deferred)(asio::use_awaitable);
             CHECK_FALSE(has_portal());
-            co_await greenback::spawn(
-                context, [] { waits(); }, asio::use_awaitable);
+            co_await greenback::spawn(context, [] { waits(); }, asio::use_awaitable);
             bool caught = false;
             try {
-                co_await greenback::spawn(
-                    context, [] { throw std::out_of_range("f"); }, asio::use_awaitable);
+                co_await greenback::spawn(context, [] { throw std::out_of_range("f"); }, asio::use_awaitable);
             } catch (std::out_of_range const&) {
                 caught = true;
             }
@@ -126,8 +120,7 @@ TEST_CASE("spawn takes every completion token", "[spawn]") {
             context,
             [&] {
                 done += greenback::spawn(context, waits, greenback::use_portal);
-                greenback::spawn(
-                    context, [] { waits(); }, greenback::use_portal);
+                greenback::spawn(context, [] { waits(); }, greenback::use_portal);
                 done += await_(greenback::spawn(context, waits, deferred));
                 CHECK_THROWS_AS(greenback::spawn(
                                     context, [] { throw std::out_of_range("f"); }, greenback::use_portal),
@@ -166,12 +159,9 @@ TEST_CASE("a spawned task may await a plain awaitable on every type of executor"
         asio::any_io_executor const any = executor;
         int sum = 0;
         bool in_strand = false, const_in_strand = false;
-        greenback::spawn(
-            context, [&] { sum += waits(); }, greenback::rethrow);
-        greenback::spawn(
-            executor, [&] { sum += waits(); }, greenback::rethrow);
-        greenback::spawn(
-            context.get_executor(), [&] { sum += waits(); }, greenback::rethrow);
+        greenback::spawn(context, [&] { sum += waits(); }, greenback::rethrow);
+        greenback::spawn(executor, [&] { sum += waits(); }, greenback::rethrow);
+        greenback::spawn(context.get_executor(), [&] { sum += waits(); }, greenback::rethrow);
         greenback::spawn(
             strand,
             [&] {
@@ -186,8 +176,7 @@ TEST_CASE("a spawned task may await a plain awaitable on every type of executor"
                 const_in_strand = strand.running_in_this_thread();
             },
             greenback::rethrow);
-        greenback::spawn(
-            any, [&] { sum += waits(); }, greenback::rethrow);
+        greenback::spawn(any, [&] { sum += waits(); }, greenback::rethrow);
         run_all(context);
         CHECK(sum == 42);
         CHECK(in_strand);
@@ -197,8 +186,7 @@ TEST_CASE("a spawned task may await a plain awaitable on every type of executor"
         asio::thread_pool pool(2);
         auto one = greenback::spawn(pool, waits, asio::use_future);
         auto two = greenback::spawn(pool.get_executor(), waits, asio::use_future);
-        auto thread = greenback::spawn(
-            pool, [] { return std::this_thread::get_id(); }, asio::use_future);
+        auto thread = greenback::spawn(pool, [] { return std::this_thread::get_id(); }, asio::use_future);
         CHECK(one.get() + two.get() == 14);
         CHECK(thread.get() != std::this_thread::get_id());
         pool.join();
@@ -207,8 +195,7 @@ TEST_CASE("a spawned task may await a plain awaitable on every type of executor"
         asio::io_context context(1);
         greenback::use_portal_t::executor_with_default<asio::any_io_executor> const executor(context.get_executor());
         int sum = 0;
-        greenback::spawn(
-            executor, [&] { sum += waits(); }, greenback::rethrow);
+        greenback::spawn(executor, [&] { sum += waits(); }, greenback::rethrow);
         run_all(context);
         CHECK(sum == 7);
     }
@@ -256,10 +243,8 @@ TEST_CASE("a result without a default constructor arrives as std::optional", "[s
     greenback::spawn(
         context, []() -> no_default { throw std::out_of_range("f"); },
         [&](std::exception_ptr e, std::optional<no_default> r) { empty = e && !r; });
-    future = greenback::spawn(
-        context, [p = std::make_unique<int>(3)] { return no_default(*p); }, asio::use_future);
-    greenback::spawn(
-        context, [] { return no_default(waits()); }, greenback::rethrow);
+    future = greenback::spawn(context, [p = std::make_unique<int>(3)] { return no_default(*p); }, asio::use_future);
+    greenback::spawn(context, [] { return no_default(waits()); }, greenback::rethrow);
     run_all(context);
     CHECK(value == 7);
     CHECK(empty);
@@ -298,8 +283,7 @@ TEST_CASE("with rethrow an exception leaves run() as it is, and the loop can be 
     greenback::spawn(context, fail, greenback::rethrow);
     greenback::spawn(context, fail_with_result, greenback::rethrow);
     asio::co_spawn(context, coroutine(wait), greenback::rethrow);
-    greenback::spawn(
-        context, [&] { other = waits() == 7; }, greenback::rethrow);
+    greenback::spawn(context, [&] { other = waits() == 7; }, greenback::rethrow);
     for (int i = 0; i != 3; ++i)
         CHECK_THROWS_AS(run_all(context), std::out_of_range);
     run_all(context);

@@ -62,7 +62,7 @@ constexpr bool sanitized = false;
 
 // Valgrind keeps books on every byte of address space; it shows by what it preloads into its client.
 bool under_valgrind() {
-    const char* const preloaded = std::getenv("LD_PRELOAD");
+    char const* const preloaded = std::getenv("LD_PRELOAD");
     return preloaded && std::strstr(preloaded, "vgpreload");
 }
 
@@ -73,9 +73,9 @@ std::size_t page_size() { return pooled_stack::traits_type::page_size(); }
 
 // Volatile, so that no compiler and no sanitizer has an opinion on an address outside of every object it
 // knows.
-char peek(const void* address) { return *static_cast<const volatile char*>(address); }
+char peek(void const* address) { return *static_cast<char const volatile*>(address); }
 
-void poke(void* address, char value = 1) { *static_cast<volatile char*>(address) = value; }
+void poke(void* address, char value = 1) { *static_cast<char volatile*>(address) = value; }
 
 char* below_top(stack s, std::size_t bytes) { return static_cast<char*>(s.top) - bytes; }
 
@@ -87,9 +87,9 @@ std::size_t mapping_count() {
 } // namespace
 
 TEST_CASE("a stack is page aligned, at least as large as asked for, and usable from end to end", "[stack]") {
-    for (const std::size_t asked :
+    for (std::size_t const asked :
          {std::size_t(1), 16 * kib, 16 * kib + 1, std::size_t(100000), 256 * kib, 320 * kib, 3 * mib, 70 * mib}) {
-        const stack s = acquire_stack(asked);
+        stack const s = acquire_stack(asked);
         CHECK(s.size >= asked);
         CHECK(s.size >= 16 * kib);
         CHECK(s.size <= std::max(std::max(16 * kib, page_size()), asked + asked / 4 + page_size()));
@@ -106,15 +106,15 @@ TEST_CASE("a stack is page aligned, at least as large as asked for, and usable f
 }
 
 TEST_CASE("the byte below a stack can't be touched", "[stack]") {
-    const bool forced = GENERATE(false, true);
+    bool const forced = GENERATE(false, true);
     CAPTURE(forced);
     detail::force_protection_guards(forced);
     // A size of its own for each run, so that the stack is a new one.
-    const stack s = acquire_stack(forced ? 640 * kib : 768 * kib);
+    stack const s = acquire_stack(forced ? 640 * kib : 768 * kib);
     detail::force_protection_guards(false);
 
     CHECK(in_child([&] { return poke(s.bottom()), 0; }).exited_with(0));
-    for (const std::size_t distance : {std::size_t(1), detail::stack_guard_size()}) {
+    for (std::size_t const distance : {std::size_t(1), detail::stack_guard_size()}) {
         CHECK(in_child([&] {
                   poke(static_cast<char*>(s.bottom()) - distance);
                   return 0;
@@ -154,10 +154,10 @@ TEST_CASE("the stack released last is the next to be handed out", "[stack]") {
 }
 
 TEST_CASE("a batch may mix sizes, and every stack of it returns to its own kind", "[stack]") {
-    const stack a = acquire_stack(640 * kib); // multiples of 64 KiB, which some systems' pages have
-    const stack b = acquire_stack(896 * kib);
-    const stack both[] = {a, b};
-    const std::size_t idle = detail::stacks_idle();
+    stack const a = acquire_stack(640 * kib); // multiples of 64 KiB, which some systems' pages have
+    stack const b = acquire_stack(896 * kib);
+    stack const both[] = {a, b};
+    std::size_t const idle = detail::stacks_idle();
     release_stacks(both, 2);
     CHECK(detail::stacks_idle() == idle + 2);
     CHECK(acquire_stack(640 * kib).top == a.top);
@@ -176,11 +176,11 @@ TEST_CASE("a bounded number of idle stacks keep their pages, the longest idle lo
     std::vector<stack> s(600);
     for (std::size_t have = 0; have != s.size();)
         have += acquire_stacks(size, s.data() + have, s.size() - have);
-    for (const stack& x : s)
+    for (stack const& x : s)
         poke(below_top(x, 1), 5);
     release_stacks(s.data(), s.size());
     // Counted without touching anything: reading would not commit memory, but would be harder to trust.
-    const auto resident =
+    auto const resident =
         std::count_if(s.begin(), s.end(), [](stack x) { return detail::stack_bytes_touched(x) != 0; });
     CHECK(resident == kept);
     std::vector<stack> again(s.size());
@@ -190,7 +190,7 @@ TEST_CASE("a bounded number of idle stacks keep their pages, the longest idle lo
         CHECK(peek(below_top(again[i], 1)) == 5);
     }
     std::set<void*> tops;
-    for (const stack& x : again)
+    for (stack const& x : again)
         tops.insert(x.top);
     CHECK(tops.size() == s.size()); // each once, none was lost
     for (std::size_t i = kept; i != again.size(); ++i)
@@ -199,8 +199,8 @@ TEST_CASE("a bounded number of idle stacks keep their pages, the longest idle lo
 }
 
 TEST_CASE("discarding pages spares the bytes to be kept at the top", "[stack]") {
-    const stack s = acquire_stack(112 * kib);
-    const std::size_t page = page_size();
+    stack const s = acquire_stack(112 * kib);
+    std::size_t const page = page_size();
     for (std::size_t at = page; at <= s.size; at += page)
         poke(below_top(s, at), 3);
     detail::discard_pages(s, 1); // rounded up to a page
@@ -219,7 +219,7 @@ TEST_CASE("the deepest use of a stack can be told afterwards", "[stack]") {
         WARN("skipped: this system doesn't show which pages were touched");
         return;
     }
-    const stack s = acquire_stack(5 * mib);
+    stack const s = acquire_stack(5 * mib);
     detail::discard_pages(s, 0);
     if (detail::stack_bytes_touched(s) != 0) {
         WARN("the system doesn't tell which pages were touched, or memory is locked");
@@ -246,17 +246,17 @@ TEST_CASE("a hundred thousand stacks in use take fewer than two hundred memory m
         return;
     }
     // In a child, whose memory is gone afterwards. A sanitizer's own mappings are not what is counted.
-    const outcome result = in_child([] {
-        const std::size_t count = sanitized ? 10000 : 100000;
-        const std::size_t before = mapping_count();
+    outcome const result = in_child([] {
+        std::size_t const count = sanitized ? 10000 : 100000;
+        std::size_t const before = mapping_count();
         std::vector<stack> s(count);
         for (std::size_t have = 0; have != count;) {
-            const std::size_t n = acquire_stacks(0, s.data() + have, std::min<std::size_t>(16, count - have));
+            std::size_t const n = acquire_stacks(0, s.data() + have, std::min<std::size_t>(16, count - have));
             for (std::size_t i = have; i != have + n; ++i)
                 poke(below_top(s[i], 64));
             have += n;
         }
-        const std::size_t grown = mapping_count() - before;
+        std::size_t const grown = mapping_count() - before;
         say(std::to_string(grown).c_str());
         if (grown >= (sanitized ? 150U : 100U) || (!sanitized && before + grown >= 200))
             return 1;
@@ -276,8 +276,8 @@ TEST_CASE("the address space limit is named when it is reached, and nothing is l
         WARN("skipped: this system doesn't enforce RLIMIT_AS: an emulator");
         return;
     }
-    const outcome result = in_child([] {
-        set_log_handler([](const char* line) noexcept { say("LOG "), say(line), say("\n"); });
+    outcome const result = in_child([] {
+        set_log_handler([](char const* line) noexcept { say("LOG "), say(line), say("\n"); });
         rlimit limit{};
         ::getrlimit(RLIMIT_AS, &limit);
         limit.rlim_cur = 512 * mib;
@@ -289,8 +289,8 @@ TEST_CASE("the address space limit is named when it is reached, and nothing is l
             try {
                 s.push_back(acquire_stack(192 * kib));
                 poke(below_top(s.back(), 1));
-            } catch (const std::bad_alloc& e) {
-                const auto* const exhausted = dynamic_cast<const stack_exhausted*>(&e);
+            } catch (std::bad_alloc const& e) {
+                auto const* const exhausted = dynamic_cast<stack_exhausted const*>(&e);
                 if (!exhausted || exhausted->limit() != stack_limit::address_space)
                     return say(e.what()), 2;
                 if (!contains(e.what(), "address space limit") || !contains(e.what(), "RLIMIT_AS"))
@@ -300,14 +300,14 @@ TEST_CASE("the address space limit is named when it is reached, and nothing is l
         }
         if (s.size() < 1000) // growing must not have given up half-way: 512 MiB are 2,400 of them
             return say(std::to_string(s.size()).c_str()), 4;
-        const stack last = s.back();
+        stack const last = s.back();
         release_stack(last);
         if (acquire_stack(192 * kib).top != last.top)
             return 5;
         limit.rlim_cur = limit.rlim_max;
         if (::setrlimit(RLIMIT_AS, &limit) != 0)
             return 6;
-        const std::size_t more = acquire_stacks(192 * kib, s.data(), 1000);
+        std::size_t const more = acquire_stacks(192 * kib, s.data(), 1000);
         return more == 1000 ? 0 : 7;
     });
     CAPTURE(result.said);
@@ -326,8 +326,8 @@ TEST_CASE("the data segment limit is named when it is reached", "[stack]") {
         WARN("skipped: this system doesn't enforce RLIMIT_DATA: an emulator");
         return;
     }
-    const outcome result = in_child([] {
-        set_log_handler([](const char*) noexcept {});
+    outcome const result = in_child([] {
+        set_log_handler([](char const*) noexcept {});
         rlimit limit{};
         ::getrlimit(RLIMIT_DATA, &limit);
         limit.rlim_cur = 512 * mib;
@@ -335,7 +335,7 @@ TEST_CASE("the data segment limit is named when it is reached", "[stack]") {
         try {
             for (int i = 0; i != 100000; ++i)
                 acquire_stack(192 * kib);
-        } catch (const stack_exhausted& e) {
+        } catch (stack_exhausted const& e) {
             say(e.what());
             return e.limit() == stack_limit::data_segment ? 0 : 1;
         }
@@ -357,10 +357,10 @@ TEST_CASE("vm.max_map_count is named when guards run into it, and nothing is los
         WARN("skipped: this system doesn't keep count of a process's mappings: an emulator");
         return;
     }
-    const bool unguarded = GENERATE(false, true);
+    bool const unguarded = GENERATE(false, true);
     CAPTURE(unguarded);
-    const outcome result = in_child([=] {
-        set_log_handler([](const char* line) noexcept { say("LOG "), say(line), say("\n"); });
+    outcome const result = in_child([=] {
+        set_log_handler([](char const* line) noexcept { say("LOG "), say(line), say("\n"); });
         detail::force_protection_guards(true);
         std::vector<stack> s(most);
         std::size_t have = 0;
@@ -368,7 +368,7 @@ TEST_CASE("vm.max_map_count is named when guards run into it, and nothing is los
             while (have != most)
                 have += acquire_stacks(16 * kib, s.data() + have, std::min<std::size_t>(64, most - have));
             return say("no limit met"), 1;
-        } catch (const stack_exhausted& e) {
+        } catch (stack_exhausted const& e) {
             if (e.limit() != stack_limit::mapping_count || !contains(e.what(), "vm.max_map_count"))
                 return say(e.what()), 2;
         }
@@ -378,12 +378,12 @@ TEST_CASE("vm.max_map_count is named when guards run into it, and nothing is los
             try {
                 acquire_stack(16 * kib);
                 return 4;
-            } catch (const std::bad_alloc&) {
+            } catch (std::bad_alloc const&) {
             }
         }
         if (unguarded) {
             allow_unguarded_stacks(true);
-            const stack bare = acquire_stack(16 * kib);
+            stack const bare = acquire_stack(16 * kib);
             poke(bare.bottom());
             acquire_stack(16 * kib);
             return 0;
@@ -401,12 +401,12 @@ TEST_CASE("vm.max_map_count is named when guards run into it, and nothing is los
 }
 
 TEST_CASE("a size that no stack can have is refused", "[stack]") {
-    const log_handler before = set_log_handler([](const char*) noexcept {});
+    log_handler const before = set_log_handler([](char const*) noexcept {});
     CHECK_THROWS_AS(acquire_stack(std::numeric_limits<std::size_t>::max()), std::bad_alloc);
     try {
         acquire_stack(std::numeric_limits<std::size_t>::max() / 2);
         FAIL("no exception");
-    } catch (const stack_exhausted& e) {
+    } catch (stack_exhausted const& e) {
         CHECK(e.limit() == stack_limit::size);
     }
     CHECK(set_log_handler(before) != nullptr);
@@ -426,8 +426,8 @@ TEST_CASE("every stack that was ever handed out is visited once, with its state"
     });
     CHECK(used.size() == 50);
     CHECK(idle.size() == 350);
-    for (const stack& x : s) {
-        const bool expected_in_use = &x < s.data() + 50;
+    for (stack const& x : s) {
+        bool const expected_in_use = &x < s.data() + 50;
         CHECK(std::count(used.begin(), used.end(), x.top) == (expected_in_use ? 1 : 0));
         CHECK(std::count(idle.begin(), idle.end(), x.top) == (expected_in_use ? 0 : 1));
     }
@@ -452,9 +452,9 @@ TEST_CASE("stacks are taken, released and visited by several threads at once", "
             unsigned random = id * 7919;
             for (int round = 0; round != 400; ++round) {
                 random = random * 1103515245 + 12345;
-                const std::size_t want = 1 + (random >> 16) % 24;
-                const std::size_t size = ((random >> 8) % 3 + 2) * 16 * kib;
-                const std::size_t have = acquire_stacks(size, held, want);
+                std::size_t const want = 1 + (random >> 16) % 24;
+                std::size_t const size = ((random >> 8) % 3 + 2) * 16 * kib;
+                std::size_t const have = acquire_stacks(size, held, want);
                 for (std::size_t i = 0; i != have; ++i)
                     poke(below_top(held[i], 1), static_cast<char>(id));
                 std::this_thread::yield();
@@ -495,13 +495,13 @@ TEST_CASE("a forked child goes on using the pool, whatever other threads were do
     const stack mine = acquire_stack(224 * kib);
     poke(below_top(mine, 1), 9);
     for (int i = 0, rounds = under_valgrind() ? 1 : 20; i != rounds; ++i) {
-        const outcome result = in_child([&] {
+        outcome const result = in_child([&] {
             if (peek(below_top(mine, 1)) != 9)
                 return 1;
             stack s[100];
             if (acquire_stacks(224 * kib, s, 100) != 100)
                 return 2;
-            for (const stack& x : s) {
+            for (stack const& x : s) {
                 if (x.top == mine.top)
                     return 3;
                 poke(x.bottom(), 6);
@@ -521,8 +521,8 @@ TEST_CASE("a forked child goes on using the pool, whatever other threads were do
 }
 
 TEST_CASE("a guard made before a fork holds in the child", "[stack]") {
-    const stack s = acquire_stack(880 * kib);
-    const outcome result = in_child([&] {
+    stack const s = acquire_stack(880 * kib);
+    outcome const result = in_child([&] {
         detail::discard_pages(s, 0);
         poke(static_cast<char*>(s.bottom()) - 1);
         return 0;
@@ -536,7 +536,7 @@ TEST_CASE("a stack left poisoned by its last user is clean for the next", "[stac
     const stack s = acquire_stack(96 * kib);
     __asan_poison_memory_region(s.bottom(), s.size);
     release_stack(s);
-    const stack again = acquire_stack(96 * kib);
+    stack const again = acquire_stack(96 * kib);
     CHECK(again.top == s.top);
     CHECK(__asan_region_is_poisoned(again.bottom(), again.size) == nullptr);
     release_stack(again);
@@ -546,7 +546,7 @@ TEST_CASE("a stack left poisoned by its last user is clean for the next", "[stac
 }
 
 TEST_CASE("pooled_stack takes its size from the argument, or from the default of the moment", "[stack]") {
-    const std::size_t built_in = default_stack_size();
+    std::size_t const built_in = default_stack_size();
     CHECK(built_in >= 64 * kib);
     pooled_stack by_default;
     pooled_stack large(2 * mib);
@@ -568,7 +568,7 @@ TEST_CASE("pooled_stack takes its size from the argument, or from the default of
     default_stack_size(1);
     CHECK(default_stack_size() == pooled_stack::traits_type::minimum_size());
     default_stack_size(std::numeric_limits<std::size_t>::max());
-    const log_handler before = set_log_handler([](const char*) noexcept {});
+    log_handler const before = set_log_handler([](char const*) noexcept {});
     CHECK_THROWS_AS(by_default.allocate(), stack_exhausted);
     set_log_handler(before);
     default_stack_size(0);

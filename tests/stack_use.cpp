@@ -612,7 +612,7 @@ TEST_CASE("the reporter serves threads that began before it and after it", "[sta
 
 TEST_CASE("the handler from before the reporter sees the overflow afterwards", "[stack_use]") {
     outcome const result = in_child([] {
-        struct sigaction mine {};
+        struct sigaction mine{};
         mine.sa_sigaction = [](int, siginfo_t*, void*) {
             say("the handler from before\n");
             ::_exit(7);
@@ -633,7 +633,7 @@ TEST_CASE("the handler from before the reporter sees the overflow afterwards", "
 TEST_CASE("the reporter leaves other faults alone", "[stack_use]") {
     auto const fault = [] {
         void* const page = ::mmap(nullptr, 4 * kib, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        *static_cast<volatile char*>(page) = 1;
+        *static_cast<char volatile*>(page) = 1;
     };
     SECTION("without a handler") {
         bool const inside = GENERATE(false, true);
@@ -651,7 +651,7 @@ TEST_CASE("the reporter leaves other faults alone", "[stack_use]") {
     }
     SECTION("that a handler repairs, again and again") {
         outcome const result = in_child([] {
-            struct sigaction mine {};
+            struct sigaction mine{};
             mine.sa_sigaction = [](int, siginfo_t* info, void*) {
                 say(".");
                 auto const at = reinterpret_cast<std::uintptr_t>(info->si_addr) & ~std::uintptr_t(4 * kib - 1);
@@ -662,7 +662,7 @@ TEST_CASE("the reporter leaves other faults alone", "[stack_use]") {
             ::sigaction(SIGBUS, &mine, nullptr);
             greenback::report_stack_overflow();
             auto* const pages =
-                static_cast<volatile char*>(::mmap(nullptr, 12 * kib, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+                static_cast<char volatile*>(::mmap(nullptr, 12 * kib, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
             pages[0] = 1;
             run_task(greenback::with_portal_run_sync([&] {
                 pages[4 * kib] = 1;
@@ -740,7 +740,7 @@ TEST_CASE("no address space left: bad_alloc comes out of co_await, and the task 
         return;
     }
     outcome const result = in_child([] {
-        greenback::set_log_handler([](const char* text) noexcept { say(text), say("\n"); });
+        greenback::set_log_handler([](char const* text) noexcept { say(text), say("\n"); });
         greenback::default_stack_size(128 * mib); // so that the heap still finds room where no stack does
         rlimit limit{};
         ::getrlimit(RLIMIT_AS, &limit);

@@ -23,7 +23,7 @@ TEST_CASE("a portal is live while its function runs, and suspended while that wa
     asio::io_context context;
     test::gate opened(context);
     std::size_t live_inside = 0, suspended_inside = 99;
-    const auto function = [&] {
+    auto const function = [&] {
         live_inside = stats().live;
         suspended_inside = stats().suspended;
         await_(opened.wait());
@@ -113,11 +113,12 @@ TEST_CASE("stats may look while other threads make, resume and end portals", "[s
                     test::spawn(context, greenback::with_portal_run_sync(waits));
                     test::spawn(context, greenback::with_portal_run_sync(
                                              std::allocator_arg, boost::context::fixedsize_stack(64 * 1024), waits));
-                    test::spawn(context, greenback::with_portal_run_sync(
-                                             std::allocator_arg, greenback::pooled_stack(64 * 1024), waits));
+                    test::spawn(context, greenback::with_portal_run_sync(std::allocator_arg,
+                                                                         greenback::pooled_stack(64 * 1024), waits));
                 }
                 context.run();
-                greenback::default_stack_size(round % 2 ? 0 : 128 * 1024); // what is cached goes back, and new ones come
+                greenback::default_stack_size(round % 2 ? 0
+                                                        : 128 * 1024); // what is cached goes back, and new ones come
             }
         });
     std::size_t most = 0;
@@ -141,8 +142,8 @@ TEST_CASE("a forked child can use portals, whatever other threads were doing", "
         asio::io_context context(1);
         for (int i = 0; i != n; ++i) {
             test::spawn(context, greenback::with_portal_run_sync(waits));
-            test::spawn(context, greenback::with_portal_run_sync(std::allocator_arg, boost::context::fixedsize_stack(),
-                                                                 waits));
+            test::spawn(context,
+                        greenback::with_portal_run_sync(std::allocator_arg, boost::context::fixedsize_stack(), waits));
         }
         context.run();
     };
@@ -164,8 +165,8 @@ TEST_CASE("a forked child can use portals, whatever other threads were doing", "
                 test::spawn(context, greenback::with_portal_run_sync([&] {
                                 asio::async_initiate<greenback::use_portal_t const&, void()>(
                                     [&](auto handler) {
-                                        kept.push_back(std::allocate_shared<int>(
-                                            asio::get_associated_allocator(handler), 1));
+                                        kept.push_back(
+                                            std::allocate_shared<int>(asio::get_associated_allocator(handler), 1));
                                         asio::post(context, std::move(handler));
                                     },
                                     use_portal);
@@ -204,9 +205,12 @@ TEST_CASE("an idle portal object is not live", "[stats]") {
 }
 
 TEST_CASE("a stack that a portal has left is cached, and used for the next one", "[stats]") {
-    const auto once = [] { test::run_task(greenback::with_portal_run_sync([] { asio::post(await_(asio::this_coro::executor), use_portal); })); };
+    auto const once = [] {
+        test::run_task(
+            greenback::with_portal_run_sync([] { asio::post(await_(asio::this_coro::executor), use_portal); }));
+    };
     once();
-    const auto cached = stats().stacks_cached;
+    auto const cached = stats().stacks_cached;
     CHECK(cached > 0);
     for (int i = 0; i < 100; ++i)
         once();
@@ -214,7 +218,7 @@ TEST_CASE("a stack that a portal has left is cached, and used for the next one",
 }
 
 TEST_CASE("task-wide portals are counted from their start to their end", "[stats]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     {
         asio::io_context context;

@@ -53,7 +53,7 @@ template <class Executor, class Inside> asio::awaitable<bool, Executor> hops(asi
 // Everything there is to wait for; asks each time whether the strand has been kept.
 template <class Executor, class Inside> std::vector<bool> waits(asio::io_context& context, Inside inside) {
     std::vector<bool> kept{inside()};
-    const auto note = [&] { kept.push_back(inside()); };
+    auto const note = [&] { kept.push_back(inside()); };
     await_(test::yield_now<Executor>()), note();
     await_(asio::post(context, asio::use_awaitable_t<Executor>())), note();
     await_(asio::post(context, test::deferred)), note();
@@ -73,10 +73,10 @@ template <class Executor, class Inside> std::vector<bool> waits(asio::io_context
 } // namespace
 
 TEST_CASE("a task on a strand keeps it across every kind of await", "[strands]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
-    const auto strand = asio::make_strand(context);
+    auto const strand = asio::make_strand(context);
     std::vector<bool> kept;
     test::run_task(context, strand, test::in_portal(how, [&] {
                        kept = waits<asio::any_io_executor>(context, [&] { return strand.running_in_this_thread(); });
@@ -86,10 +86,10 @@ TEST_CASE("a task on a strand keeps it across every kind of await", "[strands]")
 
 TEST_CASE("a task whose executor type is a strand keeps it across every kind of await", "[strands]") {
     asio::io_context context;
-    const context_strand strand(context.get_executor());
+    context_strand const strand(context.get_executor());
     std::vector<bool> kept;
-    const auto work = [&] { kept = waits<context_strand>(context, [&] { return strand.running_in_this_thread(); }); };
-    const auto coroutine = [&](bool asks) -> asio::awaitable<void, context_strand> {
+    auto const work = [&] { kept = waits<context_strand>(context, [&] { return strand.running_in_this_thread(); }); };
+    auto const coroutine = [&](bool asks) -> asio::awaitable<void, context_strand> {
         if (asks)
             co_await greenback::ensure_portal<context_strand>();
         work();
@@ -105,26 +105,26 @@ TEST_CASE("a task whose executor type is a strand keeps it across every kind of 
 
 TEST_CASE("several tasks on one strand over a pool never run at the same time", "[strands]") {
     asio::thread_pool pool(4);
-    const auto strand = asio::make_strand(pool);
+    auto const strand = asio::make_strand(pool);
     std::atomic<bool> inside{false};
     std::atomic<int> clashes{0}, outside{0}, failed{0}, ended{0};
     long counter = 0; // not atomic on purpose: ThreadSanitizer watches it
-    const auto alone = [&](int work) {
+    auto const alone = [&](int work) {
         outside += !strand.running_in_this_thread();
         clashes += inside.exchange(true);
         for (int i = 0; i != work; ++i)
             counter = counter + 1;
         inside = false;
     };
-    const auto coroutine = [&]() -> asio::awaitable<void> {
+    auto const coroutine = [&]() -> asio::awaitable<void> {
         alone(5);
         co_await asio::post(pool, asio::use_awaitable);
         alone(5);
         asio::post(pool, use_portal);
         alone(5);
     };
-    const int tasks = 24;
-    const int rounds = times(500, 60);
+    int const tasks = 24;
+    int const rounds = times(500, 60);
     for (int i = 0; i != tasks; ++i) {
         auto work = [&] {
             for (int n = 0; n != rounds; ++n) {
@@ -156,21 +156,21 @@ TEST_CASE("several tasks on one strand over a pool never run at the same time", 
 TEST_CASE("a coroutine that goes over to another strand has that strand to itself", "[strands]") {
     // Each task lives on the pool, and goes into the strand by an operation that is bound to it.
     asio::thread_pool pool(4);
-    const auto strand = asio::make_strand(pool);
+    auto const strand = asio::make_strand(pool);
     std::atomic<bool> inside{false};
     std::atomic<int> clashes{0}, outside{0}, failed{0}, ended{0};
     long counter = 0;
-    const auto alone = [&] {
+    auto const alone = [&] {
         outside += !strand.running_in_this_thread();
         clashes += inside.exchange(true);
         for (int i = 0; i != 5; ++i)
             counter = counter + 1;
         inside = false;
     };
-    const int tasks = 16;
-    const int rounds = times(1000, 100);
+    int const tasks = 16;
+    int const rounds = times(1000, 100);
     for (int i = 0; i != tasks; ++i) {
-        const auto coroutine = [&](bool by_post) -> asio::awaitable<void> {
+        auto const coroutine = [&](bool by_post) -> asio::awaitable<void> {
             if (by_post)
                 co_await asio::post(asio::bind_executor(strand, asio::use_awaitable));
             else
@@ -209,17 +209,17 @@ TEST_CASE("a coroutine that goes over to another strand has that strand to itsel
 }
 
 TEST_CASE("dispatch onto an idle strand goes on inside it, from coroutines on the fiber", "[strands]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
-    const auto first = asio::make_strand(context);
-    const auto second = asio::make_strand(context);
+    auto const first = asio::make_strand(context);
+    auto const second = asio::make_strand(context);
     std::vector<std::string> log;
-    const auto note = [&](const char* where) {
+    auto const note = [&](char const* where) {
         log.push_back(std::string(where) + (first.running_in_this_thread() ? " first" : "") +
                       (second.running_in_this_thread() ? " second" : ""));
     };
-    const auto over = [&]() -> asio::awaitable<void> {
+    auto const over = [&]() -> asio::awaitable<void> {
         note("starts");
         co_await asio::dispatch(asio::bind_executor(second, asio::use_awaitable));
         note("dispatched");
@@ -230,7 +230,7 @@ TEST_CASE("dispatch onto an idle strand goes on inside it, from coroutines on th
     };
     // What the same coroutine does without any portal.
     test::run_task(context, first, over());
-    const auto expected = std::exchange(log, {});
+    auto const expected = std::exchange(log, {});
     REQUIRE(expected.size() == 4);
     CHECK(expected[1].find("second") != std::string::npos);
     CHECK(expected[3] == "posted first");
@@ -250,16 +250,16 @@ TEST_CASE("dispatch onto an idle strand goes on inside it, from coroutines on th
 }
 
 TEST_CASE("await_ returns in the strand that the awaited thing went over to", "[strands]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     asio::io_context context;
-    const auto strand = asio::make_strand(context);
-    const auto into_strand = [&](bool by_post) -> asio::awaitable<void> {
+    auto const strand = asio::make_strand(context);
+    auto const into_strand = [&](bool by_post) -> asio::awaitable<void> {
         if (by_post)
             co_await asio::post(asio::bind_executor(strand, asio::use_awaitable));
         else
             co_await asio::dispatch(asio::bind_executor(strand, asio::use_awaitable));
     };
-    const auto lands_in_strand = [&](auto wait) {
+    auto const lands_in_strand = [&](auto wait) {
         bool inside = false;
         test::run_task(context, context, test::in_portal(how, [&] {
                            await_(test::yield_now());
@@ -281,12 +281,12 @@ TEST_CASE("await_ returns in the strand that the awaited thing went over to", "[
 // Asio before 1.24 initiates an operation on the fiber. What `dispatch` runs inline in an idle strand then lies above the
 // synchronous code on the same stack, which can't return into it: see docs/pitfalls.md. `post` and `use_portal` can.
 TEST_CASE("await_ returns in the idle strand that an awaitable was dispatched to", "[strands]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const auto coroutine = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    auto const coroutine = GENERATE(false, true);
     CAPTURE(how, coroutine);
     asio::io_context context;
-    const auto strand = asio::make_strand(context);
-    const auto into_strand = [&]() -> asio::awaitable<void> {
+    auto const strand = asio::make_strand(context);
+    auto const into_strand = [&]() -> asio::awaitable<void> {
         co_await asio::dispatch(asio::bind_executor(strand, asio::use_awaitable));
     };
     bool inside = false;
@@ -303,10 +303,10 @@ TEST_CASE("await_ returns in the idle strand that an awaitable was dispatched to
 #endif
 
 TEST_CASE("code that dispatch runs inline in a strand is refused a portal", "[strands]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
-    const auto strand = asio::make_strand(context);
+    auto const strand = asio::make_strand(context);
     bool ran = false, may = true, refused = false, refused_token = false, afterwards = false;
     test::run_task(context, context, test::in_portal(how, [&] {
                        asio::dispatch(strand, [&] {
@@ -314,12 +314,12 @@ TEST_CASE("code that dispatch runs inline in a strand is refused a portal", "[st
                            may = has_portal();
                            try {
                                await_(test::yield_now());
-                           } catch (const greenback::no_portal&) {
+                           } catch (greenback::no_portal const&) {
                                refused = true;
                            }
                            try {
                                asio::post(context, use_portal);
-                           } catch (const greenback::no_portal&) {
+                           } catch (greenback::no_portal const&) {
                                refused_token = true;
                            }
                        });

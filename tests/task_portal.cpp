@@ -34,7 +34,7 @@ using context_strand = asio::strand<context_executor>;
 struct counted {
     inline static int alive = 0;
     counted() { ++alive; }
-    counted(const counted&) { ++alive; }
+    counted(counted const&) { ++alive; }
     ~counted() { --alive; }
 };
 
@@ -49,7 +49,7 @@ TEST_CASE("ensure_portal serves its coroutine, the callers and what they await u
     asio::io_context context;
     std::vector<bool> before;
     std::vector<int> results;
-    const auto asks = [&]() -> asio::awaitable<void> {
+    auto const asks = [&]() -> asio::awaitable<void> {
         before.push_back(has_portal());
         co_await test::yield_now();
         co_await ensure_portal();
@@ -59,7 +59,7 @@ TEST_CASE("ensure_portal serves its coroutine, the callers and what they await u
         results.push_back(has_portal());
         results.push_back(awaits_deep(4));
     };
-    const auto middle = [&]() -> asio::awaitable<void> {
+    auto const middle = [&]() -> asio::awaitable<void> {
         before.push_back(has_portal());
         co_await asks();
         results.push_back(has_portal());
@@ -67,12 +67,12 @@ TEST_CASE("ensure_portal serves its coroutine, the callers and what they await u
         co_await test::sleep_ms();
         results.push_back(awaits_deep(6));
     };
-    const auto later = [&]() -> asio::awaitable<int> {
-        const int first = awaits_deep(7);
+    auto const later = [&]() -> asio::awaitable<int> {
+        int const first = awaits_deep(7);
         co_await test::yield_now();
         co_return first + awaits_deep(1);
     };
-    const auto outermost = [&]() -> asio::awaitable<void> {
+    auto const outermost = [&]() -> asio::awaitable<void> {
         before.push_back(has_portal());
         co_await test::yield_now();
         co_await middle();
@@ -114,7 +114,7 @@ TEST_CASE("ensure_portal neither suspends nor is it needed twice", "[task_portal
 
 TEST_CASE("an exception leaves the coroutine that asked, and the portal remains", "[task_portal]") {
     asio::io_context context;
-    const auto asks_and_fails = []() -> asio::awaitable<void> {
+    auto const asks_and_fails = []() -> asio::awaitable<void> {
         co_await ensure_portal();
         await_(test::throwing(std::runtime_error("from below"), true));
     };
@@ -122,7 +122,7 @@ TEST_CASE("an exception leaves the coroutine that asked, and the portal remains"
     test::run_task(context, context, [&]() -> asio::awaitable<void> {
         try {
             co_await asks_and_fails();
-        } catch (const std::runtime_error& e) {
+        } catch (std::runtime_error const& e) {
             caught = e.what();
             CHECK(awaits_deep(3) == 3); // in the catch block of a coroutine
             CHECK(std::current_exception() != nullptr);
@@ -142,19 +142,19 @@ enum class portal_for_each { none, ensured, bestowed, run };
 std::vector<std::string> events(portal_for_each which) {
     asio::io_context context;
     std::vector<std::string> log;
-    const auto note = [&](std::string s) { log.push_back(std::move(s)); };
-    const auto inner = [&](std::string name) -> asio::awaitable<void> {
+    auto const note = [&](std::string s) { log.push_back(std::move(s)); };
+    auto const inner = [&](std::string name) -> asio::awaitable<void> {
         note(name + " inner");
         asio::post(context, [&note, name] { note(name + " posted inside"); });
         co_await test::yield_now();
         note(name + " inner again");
     };
-    const auto work = [&](std::string name) -> asio::awaitable<void> {
-        const auto ex = co_await asio::this_coro::executor;
+    auto const work = [&](std::string name) -> asio::awaitable<void> {
+        auto const ex = co_await asio::this_coro::executor;
         note(name + " starts");
         if (which == portal_for_each::ensured)
             co_await ensure_portal();
-        const auto ex_now = co_await asio::this_coro::executor;
+        auto const ex_now = co_await asio::this_coro::executor;
         note(name + (ex == ex_now ? " same executor" : " other executor"));
         asio::dispatch(context, [&note, name] { note(name + " dispatched"); });
         asio::post(context, [&note, name] { note(name + " posted"); });
@@ -167,7 +167,7 @@ std::vector<std::string> events(portal_for_each which) {
         co_await asio::defer(ex, asio::use_awaitable);
         note(name + " ends");
     };
-    for (const char* name : {"a", "b"}) {
+    for (char const* name : {"a", "b"}) {
         auto task = which == portal_for_each::bestowed ? bestow_portal(work(name))
                     : which == portal_for_each::run    ? with_portal_run(work, std::string(name))
                                                        : work(name);
@@ -182,7 +182,7 @@ std::vector<std::string> events(portal_for_each which) {
 } // namespace
 
 TEST_CASE("a portal changes neither the executor nor the order of events", "[task_portal]") {
-    const auto expected = events(portal_for_each::none);
+    auto const expected = events(portal_for_each::none);
     REQUIRE(expected.size() > 30);
     CHECK(events(portal_for_each::ensured) == expected);
     CHECK(events(portal_for_each::bestowed) == expected);
@@ -191,15 +191,15 @@ TEST_CASE("a portal changes neither the executor nor the order of events", "[tas
 
 TEST_CASE("with_portal_run and bestow_portal last as long as their coroutine", "[task_portal]") {
     asio::io_context context;
-    const auto child = [](counted, int n) -> asio::awaitable<int> {
-        const bool at_start = has_portal();
+    auto const child = [](counted, int n) -> asio::awaitable<int> {
+        bool const at_start = has_portal();
         co_await test::yield_now();
         if (n % 2)
             co_await ensure_portal(); // theirs already, and ends with them
-        const int deep = awaits_deep(n);
+        int const deep = awaits_deep(n);
         co_return at_start&& has_portal() ? deep : -1;
     };
-    const auto fails = [](bool late) -> asio::awaitable<void> {
+    auto const fails = [](bool late) -> asio::awaitable<void> {
         if (late)
             awaits_deep(2);
         throw std::runtime_error("failed");
@@ -208,16 +208,16 @@ TEST_CASE("with_portal_run and bestow_portal last as long as their coroutine", "
     test::run_task(context, context, [&]() -> asio::awaitable<void> {
         for (int n = 0; n != 50; ++n) {
             CHECK_FALSE(has_portal());
-            const int ran = co_await with_portal_run(child, counted(), n);
+            int const ran = co_await with_portal_run(child, counted(), n);
             CHECK(ran == n);
             CHECK_FALSE(has_portal());
-            const int bestowed = co_await bestow_portal(child(counted(), n));
+            int const bestowed = co_await bestow_portal(child(counted(), n));
             CHECK(bestowed == n);
             CHECK_FALSE(has_portal());
             bool caught = false;
             try {
                 co_await bestow_portal(fails(n % 2));
-            } catch (const std::runtime_error&) {
+            } catch (std::runtime_error const&) {
                 caught = true;
             }
             CHECK(caught);
@@ -232,7 +232,7 @@ TEST_CASE("with_portal_run and bestow_portal last as long as their coroutine", "
 
 TEST_CASE("a bestowed coroutine that is never awaited is destroyed unrun", "[task_portal]") {
     bool ran = false;
-    const auto body = [&](counted) -> asio::awaitable<void> {
+    auto const body = [&](counted) -> asio::awaitable<void> {
         ran = true;
         co_return;
     };
@@ -254,36 +254,36 @@ TEST_CASE("a bestowed coroutine that is never awaited is destroyed unrun", "[tas
 }
 
 TEST_CASE("every kind of portal works inside every kind, to three levels", "[task_portal]") {
-    const auto outer = GENERATE(TEST_EVERY_KIND);
-    const auto middle = GENERATE(TEST_EVERY_KIND);
+    auto const outer = GENERATE(TEST_EVERY_KIND);
+    auto const middle = GENERATE(TEST_EVERY_KIND);
     asio::io_context context;
-    for (const auto inner : test::every_kind) {
+    for (auto const inner : test::every_kind) {
         CAPTURE(outer, middle, inner);
         int done = 0;
-        const auto level = [&](auto f) {
+        auto const level = [&](auto f) {
             return [&done, f] {
-                const int before = awaits_deep(2);
+                int const before = awaits_deep(2);
                 f();
-                const int after = awaits_deep(3);
+                int const after = awaits_deep(3);
                 await_(test::in_portal(made_by::with_portal_run, [] { awaits_deep(1); }));
                 done += before == 2 && after == 3 && has_portal();
             };
         };
-        const auto innermost = level([] {});
-        const auto in_middle = level([&] { await_(test::in_portal(inner, innermost)); });
+        auto const innermost = level([] {});
+        auto const in_middle = level([&] { await_(test::in_portal(inner, innermost)); });
         test::run_task(context, context,
                        test::in_portal(outer, level([&] { await_(test::in_portal(middle, in_middle)); })));
         CHECK(done == 3);
         // The same from coroutine to coroutine, with suspensions in between.
         test::run_task(context, context, [&]() -> asio::awaitable<void> {
-            const auto coroutine = [&](made_by how, auto next) -> asio::awaitable<void> {
+            auto const coroutine = [&](made_by how, auto next) -> asio::awaitable<void> {
                 co_await test::yield_now();
                 co_await test::in_portal(how, level([] {}));
                 co_await next();
                 co_await test::in_portal(how, level([] {}));
             };
-            const auto third = [&] { return coroutine(inner, [] { return test::yield_now(); }); };
-            const auto second = [&] { return coroutine(middle, third); };
+            auto const third = [&] { return coroutine(inner, [] { return test::yield_now(); }); };
+            auto const second = [&] { return coroutine(middle, third); };
             co_await test::in_portal(outer, level([&] { await_(second()); }));
             co_await coroutine(outer, second);
         }());
@@ -293,10 +293,10 @@ TEST_CASE("every kind of portal works inside every kind, to three levels", "[tas
 
 TEST_CASE("a coroutine run by await_ may call synchronous code that awaits, before and after it suspends",
           "[task_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
-    const std::function<asio::awaitable<int>(int)> both_ways = [&](int depth) -> asio::awaitable<int> {
+    std::function<asio::awaitable<int>(int)> const both_ways = [&](int depth) -> asio::awaitable<int> {
         int n = awaits_deep(1);
         co_await test::yield_now();
         n += awaits_deep(1);
@@ -311,28 +311,28 @@ TEST_CASE("a coroutine run by await_ may call synchronous code that awaits, befo
 }
 
 TEST_CASE("a child task has no portal of its parent's, and may ask for its own", "[task_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
     bool at_start = true, after_suspending = true, for_the_handler = true, own = false, for_the_awaiting = true;
     std::string refused;
-    const auto child = [&]() -> asio::awaitable<void> {
+    auto const child = [&]() -> asio::awaitable<void> {
         at_start = has_portal();
         co_await test::yield_now();
         after_suspending = has_portal();
         try {
             awaits_deep(1);
-        } catch (const greenback::no_portal& e) {
+        } catch (greenback::no_portal const& e) {
             refused = e.what();
         }
     };
-    const auto asking = [&]() -> asio::awaitable<void> {
+    auto const asking = [&]() -> asio::awaitable<void> {
         co_await ensure_portal();
         own = awaits_deep(2) == 2 && has_portal();
         co_await test::yield_now();
         own = own && awaits_deep(2) == 2;
     };
-    const auto waits_for_a_portal_task = [&]() -> asio::awaitable<void> {
+    auto const waits_for_a_portal_task = [&]() -> asio::awaitable<void> {
         co_await asio::co_spawn(context, asking(), asio::use_awaitable);
         for_the_awaiting = has_portal();
     };
@@ -354,13 +354,13 @@ TEST_CASE("a child task has no portal of its parent's, and may ask for its own",
 }
 
 TEST_CASE("the handler of a portal's task does not see the portal", "[task_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const auto suspends = GENERATE(false, true);
-    const auto fails = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    auto const suspends = GENERATE(false, true);
+    auto const fails = GENERATE(false, true);
     CAPTURE(how, suspends, fails);
     asio::io_context context;
     int seen = -1, seen_by_awaiting = -1;
-    const auto work = [&] {
+    auto const work = [&] {
         await_(test::yield_if(suspends));
         if (fails)
             throw std::runtime_error("failed");
@@ -371,7 +371,7 @@ TEST_CASE("the handler of a portal's task does not see the portal", "[task_porta
     test::run_task(context, context, [&]() -> asio::awaitable<void> {
         try {
             co_await asio::co_spawn(context, test::in_portal(how, work), asio::use_awaitable);
-        } catch (const std::runtime_error&) {
+        } catch (std::runtime_error const&) {
         }
         seen_by_awaiting = has_portal();
     }());
@@ -379,14 +379,14 @@ TEST_CASE("the handler of a portal's task does not see the portal", "[task_porta
 }
 
 TEST_CASE("results of any movable type leave a coroutine with a portal", "[task_portal]") {
-    const auto suspends = GENERATE(false, true);
+    auto const suspends = GENERATE(false, true);
     asio::io_context context;
-    const auto only_movable = [=](std::unique_ptr<int> p) -> asio::awaitable<std::unique_ptr<int>> {
+    auto const only_movable = [=](std::unique_ptr<int> p) -> asio::awaitable<std::unique_ptr<int>> {
         await_(test::yield_if(suspends));
         ++*p;
         co_return std::move(p);
     };
-    const auto constructed = [=](int v) -> asio::awaitable<no_default> {
+    auto const constructed = [=](int v) -> asio::awaitable<no_default> {
         await_(test::yield_if(suspends));
         co_return no_default(v);
     };
@@ -401,7 +401,7 @@ TEST_CASE("a thousand tasks have a portal each at the same time", "[task_portal]
     asio::io_context context;
     test::gate all_there(context);
     int waiting = 0, done = 0;
-    const auto work = [&](int i) -> asio::awaitable<void> {
+    auto const work = [&](int i) -> asio::awaitable<void> {
         if (i % 3 == 0)
             co_await test::yield_now();
         co_await ensure_portal();
@@ -420,24 +420,24 @@ TEMPLATE_TEST_CASE("tasks on executors of any type have portals of every kind", 
                    context_executor, context_strand) {
     using executor = TestType;
     asio::io_context context;
-    const executor ex = [&]() -> executor {
+    executor const ex = [&]() -> executor {
         if constexpr (std::is_same_v<executor, context_strand>)
             return context_strand(context.get_executor());
         else
             return context.get_executor();
     }();
     int done = 0;
-    const auto synchronous = [&] {
+    auto const synchronous = [&] {
         await_(test::yield_now<executor>());
         asio::post(ex, use_portal);
         await_(asio::post(ex, test::deferred));
         done += has_portal() && await_(asio::this_coro::executor) == asio::any_io_executor(ex);
     };
-    const auto coroutine = [&]() -> asio::awaitable<void, executor> {
+    auto const coroutine = [&]() -> asio::awaitable<void, executor> {
         co_await test::yield_now<executor>();
         synchronous();
     };
-    const auto asks = [&]() -> asio::awaitable<void, executor> {
+    auto const asks = [&]() -> asio::awaitable<void, executor> {
         co_await ensure_portal<executor>();
         synchronous();
         co_await coroutine();

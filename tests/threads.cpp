@@ -38,7 +38,7 @@ public:
             try {
                 if (e)
                     std::rethrow_exception(e);
-            } catch (const std::exception& x) {
+            } catch (std::exception const& x) {
                 expect(false, x.what());
             } catch (...) {
                 expect(false, "an exception of another kind");
@@ -48,10 +48,10 @@ public:
     }
     void start(asio::awaitable<void> task) { start(executor(), std::move(task)); }
 
-    void expect(bool ok, const char* what) {
+    void expect(bool ok, char const* what) {
         if (ok)
             return;
-        const std::lock_guard lock(mutex_);
+        std::lock_guard const lock(mutex_);
         problems_.insert(what);
     }
 
@@ -61,7 +61,7 @@ public:
         CHECK(ended_ == started_);
     }
     void check() {
-        const std::lock_guard lock(mutex_);
+        std::lock_guard const lock(mutex_);
         CHECK(problems_ == std::set<std::string>());
     }
 
@@ -77,7 +77,7 @@ private:
 class one_at_a_time {
 public:
     explicit one_at_a_time(crew& c) : crew_(c) { enter(); }
-    one_at_a_time(const one_at_a_time&) = delete;
+    one_at_a_time(one_at_a_time const&) = delete;
     ~one_at_a_time() { leave(); }
 
     template <class F> decltype(auto) outside(F f) {
@@ -138,18 +138,18 @@ int caught_and_rethrown(crew& c, asio::any_io_executor ex, int id) {
     try {
         try {
             await_(fail(ex, id));
-        } catch (const with_id& first) {
+        } catch (with_id const& first) {
             asio::post(ex, use_portal);
             try {
                 await_(fail(ex, -id));
-            } catch (const with_id& second) {
+            } catch (with_id const& second) {
                 await_(post_often(ex, 2));
                 c.expect(second.id == -id, "another task's exception in the inner catch block");
             }
             c.expect(first.id == id, "the exception changed while it was handled");
             throw;
         }
-    } catch (const with_id& again) {
+    } catch (with_id const& again) {
         c.expect(std::uncaught_exceptions() == 0, "nothing is in flight here");
         return again.id;
     }
@@ -158,7 +158,7 @@ int caught_and_rethrown(crew& c, asio::any_io_executor ex, int id) {
 
 void random_mix(crew& c, unsigned random, int rounds, std::atomic<int>& moved) {
     one_at_a_time here(c);
-    const asio::any_io_executor ex = c.executor();
+    asio::any_io_executor const ex = c.executor();
     for (int i = 0; i != rounds; ++i) {
         random = random * 1664525 + 1013904223;
         switch ((random >> 16) % 7) {
@@ -198,7 +198,7 @@ TEST_CASE("portals on a pool are run by one thread at a time, and go on on other
     crew c;
     std::atomic<int> moved{0};
     for (int i = 0; i != times(300, 60); ++i) {
-        const auto how = test::every_kind[i % 5];
+        auto const how = test::every_kind[i % 5];
         c.start(test::in_portal(how, [&c, &moved, i] { random_mix(c, unsigned(i) * 7919, times(60, 25), moved); }));
     }
     c.finish();
@@ -208,8 +208,8 @@ TEST_CASE("portals on a pool are run by one thread at a time, and go on on other
 TEST_CASE("an operation that completes on another thread before the fiber is out is not lost", "[threads]") {
     crew c;
     std::atomic<long> done{0};
-    const int tasks = 16;
-    const int rounds = times(3000, 300);
+    int const tasks = 16;
+    int const rounds = times(3000, 300);
     for (int i = 0; i != tasks; ++i) {
         c.start(test::in_portal(test::every_kind[i % 5], [&, ex = c.executor()] {
             one_at_a_time here(c);
@@ -238,7 +238,7 @@ TEST_CASE("a task whose handler another thread drops before the fiber is out is 
         }
     };
     // The handler goes to another thread, which destroys it; the initiation returns a good while later.
-    const auto loses_its_handler = [&](auto token) {
+    auto const loses_its_handler = [&](auto token) {
         return asio::async_initiate<decltype(token), void()>(
             [&](auto handler) {
                 initiated_on = thread_id();
@@ -249,10 +249,10 @@ TEST_CASE("a task whose handler another thread drops before the fiber is out is 
             },
             token);
     };
-    const int rounds = 20;
+    int const rounds = 20;
     for (int i = 0; i != rounds; ++i) {
-        const auto task = [&, in_coroutine = i % 2 == 0] {
-            const witness w{unwound, elsewhere, initiated_on};
+        auto const task = [&, in_coroutine = i % 2 == 0] {
+            witness const w{unwound, elsewhere, initiated_on};
             if (in_coroutine)
                 await_(test::coroutine_that_calls([&] { await_(loses_its_handler(asio::use_awaitable)); }));
             else
@@ -271,8 +271,8 @@ TEST_CASE("a task whose handler another thread drops before the fiber is out is 
 TEST_CASE("coroutines on the fiber suspend thousands of times on a pool", "[threads]") {
     crew c;
     std::atomic<long> done{0};
-    const int tasks = 16;
-    const int rounds = times(600, 60);
+    int const tasks = 16;
+    int const rounds = times(600, 60);
     for (int i = 0; i != tasks; ++i) {
         c.start(test::in_portal(test::every_kind[i % 5], [&, ex = c.executor()] {
             one_at_a_time here(c);
@@ -290,11 +290,11 @@ TEST_CASE("coroutines on the fiber suspend thousands of times on a pool", "[thre
 TEST_CASE("operations that complete inside their initiation mix with those that complete elsewhere", "[threads]") {
     crew c;
     std::atomic<long> done{0};
-    const int tasks = 16;
-    const int rounds = times(500, 60);
-    const auto strand = asio::make_strand(c.executor());
-    const auto inline_and_not = [&](unsigned random) -> asio::awaitable<void> {
-        const asio::any_io_executor ex = c.executor();
+    int const tasks = 16;
+    int const rounds = times(500, 60);
+    auto const strand = asio::make_strand(c.executor());
+    auto const inline_and_not = [&](unsigned random) -> asio::awaitable<void> {
+        asio::any_io_executor const ex = c.executor();
         co_await asio::dispatch(ex, asio::use_awaitable);
         if (random % 3 == 0)
             co_await asio::post(ex, asio::use_awaitable);
@@ -325,7 +325,7 @@ TEST_CASE("synchronous code moves between two pools as a coroutine does", "[thre
     crew here;
     asio::thread_pool there(2);
     std::atomic<int> arrivals{0};
-    const auto on = [](asio::thread_pool& p) { return p.get_executor().running_in_this_thread(); };
+    auto const on = [](asio::thread_pool& p) { return p.get_executor().running_in_this_thread(); };
     for (int i = 0; i != 32; ++i) {
         here.start(test::in_portal(test::every_kind[i % 5], [&] {
             for (int n = 0; n != times(100, 25); ++n) {
@@ -365,7 +365,7 @@ TEST_CASE("a pool that is stopped with portals in full swing unwinds them all", 
     static std::atomic<int> alive;
     struct object {
         object() { ++alive; }
-        object(const object&) = delete;
+        object(object const&) = delete;
         ~object() { --alive; }
     };
     alive = 0;
@@ -374,15 +374,15 @@ TEST_CASE("a pool that is stopped with portals in full swing unwinds them all", 
         std::atomic<int> returned{0};
         {
             asio::thread_pool pool(4);
-            const asio::any_io_executor ex = pool.get_executor();
+            asio::any_io_executor const ex = pool.get_executor();
             for (int i = 0; i != 20; ++i) {
                 asio::co_spawn(pool,
                                test::in_portal(test::every_kind[i % 5],
                                                [&, ex, i] {
-                                                   const object outer;
+                                                   object const outer;
                                                    ++under_way;
                                                    for (;;) {
-                                                       const object inner;
+                                                       object const inner;
                                                        if (i % 2)
                                                            await_(deep(ex, 5));
                                                        else
@@ -405,8 +405,8 @@ TEST_CASE("a pool that is stopped with portals in full swing unwinds them all", 
 TEST_CASE("tasks that start and end on different threads hand their stacks on", "[threads]") {
     crew c;
     std::atomic<int> ended{0};
-    const auto next = [&](auto& self, int left) -> asio::awaitable<void> {
-        const asio::any_io_executor ex = c.executor();
+    auto const next = [&](auto& self, int left) -> asio::awaitable<void> {
+        asio::any_io_executor const ex = c.executor();
         co_await greenback::ensure_portal();
         asio::post(ex, use_portal);
         if (left != 0)

@@ -59,14 +59,12 @@ asio::awaitable<void> posts_to_no_executor() { co_await asio::post(asio::any_io_
 
 using awaits_a_failure = asio::awaitable<void> (*)();
 struct failure {
-    const char* name;
+    char const* name;
     awaits_a_failure coroutine;
 };
 constexpr failure failures[] = {
-    {"throws at once", initiation_throws_at_once},
-    {"throws with the handler", initiation_throws_with_the_handler},
-    {"deferred", deferred_initiation_throws},
-    {"composed", first_step_of_a_composed_operation_throws},
+    {"throws at once", initiation_throws_at_once}, {"throws with the handler", initiation_throws_with_the_handler},
+    {"deferred", deferred_initiation_throws},      {"composed", first_step_of_a_composed_operation_throws},
     {"no executor", posts_to_no_executor},
 };
 

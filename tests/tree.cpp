@@ -55,9 +55,9 @@ struct counted {
 
 TEST_CASE("in a tree, the task itself has a portal for the duration of the function", "[tree]") {
     bool before = true, inside = false, after = true, resumed = true;
-    const int result = test::run_task([&]() -> task<int> {
+    int const result = test::run_task([&]() -> task<int> {
         before = has_portal();
-        const int r = co_await greenback::with_portal_run_tree(
+        int const r = co_await greenback::with_portal_run_tree(
             [&](int i) -> task<int> {
                 inside = has_portal();
                 co_return waits_twice(i);
@@ -78,8 +78,9 @@ TEST_CASE("in a tree, the task itself has a portal for the duration of the funct
 
 TEST_CASE("in a tree, spawned tasks and theirs have portals that they never asked for", "[tree]") {
     std::vector<bool> had_portal;
-    const int result = test::run_task(greenback::with_portal_run_tree([&]() -> task<int> {
-        co_return co_await asio::co_spawn(co_await asio::this_coro::executor, child(had_portal, 3), asio::use_awaitable);
+    int const result = test::run_task(greenback::with_portal_run_tree([&]() -> task<int> {
+        co_return co_await asio::co_spawn(co_await asio::this_coro::executor, child(had_portal, 3),
+                                          asio::use_awaitable);
     }));
     CHECK(result == (3 + 1) + (2 + 1) + (1 + 1) + (0 + 1) + 4);
     CHECK(all(had_portal, 12));
@@ -144,9 +145,9 @@ TEST_CASE("in a tree, completion handlers have no portal", "[tree]") {
 TEST_CASE("a tree gives the task another executor, which forwards to its own, and gives that back", "[tree]") {
     asio::io_context context;
     test::run_task(context, context.get_executor(), [&]() -> task<> {
-        const auto own = co_await asio::this_coro::executor;
+        auto const own = co_await asio::this_coro::executor;
         co_await greenback::with_portal_run_tree([&]() -> task<> {
-            const auto tree = co_await asio::this_coro::executor;
+            auto const tree = co_await asio::this_coro::executor;
             CHECK(tree != own);
             CHECK(&asio::query(tree, asio::execution::context) == &context);
             CHECK(tree == co_await asio::this_coro::executor);
@@ -184,13 +185,12 @@ TEST_CASE("a tree on a strand keeps to the strand", "[tree]") {
 
 TEST_CASE("trees nest, and every other kind of portal works in them", "[tree]") {
     std::vector<bool> had_portal;
-    const int result = test::run_task(greenback::with_portal_run_tree([&]() -> task<int> {
+    int const result = test::run_task(greenback::with_portal_run_tree([&]() -> task<int> {
         co_await greenback::ensure_portal();
-        int r = co_await greenback::with_portal_run_tree(
-            [&]() -> task<int> {
-                auto first = co_await (child(had_portal, 1) || test::forever());
-                co_return first.index() == 0 ? 1 : 0;
-            });
+        int r = co_await greenback::with_portal_run_tree([&]() -> task<int> {
+            auto first = co_await (child(had_portal, 1) || test::forever());
+            co_return first.index() == 0 ? 1 : 0;
+        });
         r += co_await greenback::with_portal_run_sync(waits_twice, 1);
         greenback::portal p;
         r += co_await p.run(waits_twice, 2);
@@ -202,7 +202,7 @@ TEST_CASE("trees nest, and every other kind of portal works in them", "[tree]") 
 }
 
 TEST_CASE("a tree that is destroyed half way leaves nothing behind", "[tree]") {
-    const auto steps = GENERATE(0, 1, 2, 3, 5, 8, 13);
+    auto const steps = GENERATE(0, 1, 2, 3, 5, 8, 13);
     CAPTURE(steps);
     int alive = 0;
     {

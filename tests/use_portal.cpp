@@ -74,17 +74,17 @@ template <class F> test::error_code error_of(F f) {
     try {
         f();
         return {};
-    } catch (const test::system_error& e) {
+    } catch (test::system_error const& e) {
         return e.code();
     }
 }
 
-const test::error_code some_error = asio::error::make_error_code(asio::error::connection_reset);
+test::error_code const some_error = asio::error::make_error_code(asio::error::connection_reset);
 
 } // namespace
 
 TEST_CASE("sockets are used as if they were blocking", "[use_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
     tcp::acceptor acceptor(context, loopback());
@@ -93,7 +93,7 @@ TEST_CASE("sockets are used as if they were blocking", "[use_portal]") {
     test::spawn(context, test::in_portal(how, [&] {
                     tcp::socket socket = acceptor.async_accept(use_portal);
                     std::string line;
-                    const std::size_t n = asio::async_read_until(socket, asio::dynamic_buffer(line), '\n', use_portal);
+                    std::size_t const n = asio::async_read_until(socket, asio::dynamic_buffer(line), '\n', use_portal);
                     received.push_back(line.substr(0, n));
                     line.erase(0, n);
                     line.resize(5);
@@ -107,7 +107,7 @@ TEST_CASE("sockets are used as if they were blocking", "[use_portal]") {
                        tcp::socket socket(context);
                        socket.async_connect(acceptor.local_endpoint(), use_portal);
                        CHECK(asio::async_write(socket, asio::buffer("a line\n", 7), use_portal) == 7);
-                       for (const char c : {'h', 'e', 'l', 'l', 'o'}) {
+                       for (char const c : {'h', 'e', 'l', 'l', 'o'}) {
                            CHECK(socket.async_write_some(asio::buffer(&c, 1), use_portal) == 1);
                            await_(test::yield_now());
                        }
@@ -117,7 +117,7 @@ TEST_CASE("sockets are used as if they were blocking", "[use_portal]") {
                            n += socket.async_read_some(asio::buffer(reply + n, 5 - n), use_portal);
                        CHECK(reply == std::string("reply"));
                        socket.close();
-                       const auto ec = error_of([&] { socket.async_read_some(asio::buffer(reply), use_portal); });
+                       auto const ec = error_of([&] { socket.async_read_some(asio::buffer(reply), use_portal); });
                        CHECK(ec == asio::error::bad_descriptor);
                    }));
     CHECK(received == std::vector<std::string>{"a line\n", "hello"});
@@ -148,11 +148,11 @@ TEST_CASE("use_portal is the default token of I/O objects that ask for it", "[us
 }
 
 TEST_CASE("an operation's values are returned as nothing, a value or a tuple", "[use_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context c;
-    const test::error_code ok;
-    const std::exception_ptr none;
+    test::error_code const ok;
+    std::exception_ptr const none;
     test::run_task(
         c, c, test::in_portal(how, [&] {
             static_assert(std::is_void_v<decltype(completes_with<void()>(c, use_portal))>);
@@ -163,9 +163,9 @@ TEST_CASE("an operation's values are returned as nothing, a value or a tuple", "
             CHECK(completes_with<void(int)>(c, use_portal, 1) == 1);
             CHECK(completes_with<void(test::error_code, int)>(c, use_portal, ok, 2) == 2);
             CHECK(completes_with<void(std::exception_ptr, int)>(c, use_portal, none, 3) == 3);
-            const auto [a, b] = completes_with<void(int, std::string)>(c, use_portal, 4, std::string("x"));
+            auto const [a, b] = completes_with<void(int, std::string)>(c, use_portal, 4, std::string("x"));
             CHECK((a == 4 && b == "x"));
-            const auto [d, e] = completes_with<void(test::error_code, int, char)>(c, use_portal, ok, 5, 'y');
+            auto const [d, e] = completes_with<void(test::error_code, int, char)>(c, use_portal, ok, 5, 'y');
             CHECK((d == 5 && e == 'y'));
             auto p = completes_with<void(std::unique_ptr<int>)>(c, use_portal, std::make_unique<int>(6));
             CHECK(*p == 6);
@@ -178,21 +178,21 @@ TEST_CASE("an operation's values are returned as nothing, a value or a tuple", "
 }
 
 TEST_CASE("an operation's error is thrown, unless it is asked for in another way", "[use_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context c;
     test::run_task(c, c, test::in_portal(how, [&] {
                        using with_value = void(test::error_code, int);
                        CHECK(error_of([&] { completes_with<with_value>(c, use_portal, some_error, 1); }) == some_error);
-                       const auto e = std::make_exception_ptr(std::runtime_error("thrown"));
+                       auto const e = std::make_exception_ptr(std::runtime_error("thrown"));
                        CHECK_THROWS_WITH(completes_with<void(std::exception_ptr)>(c, use_portal, e), "thrown");
-                       const auto [ec, n] = completes_with<with_value>(c, as_tuple(use_portal), some_error, 2);
+                       auto const [ec, n] = completes_with<with_value>(c, as_tuple(use_portal), some_error, 2);
                        CHECK((ec == some_error && n == 2));
                        test::error_code into;
                        CHECK(completes_with<with_value>(c, asio::redirect_error(use_portal, into), some_error, 3) == 3);
                        CHECK(into == some_error);
                        asio::steady_timer timer(c, std::chrono::milliseconds(1));
-                       const auto [waited] = timer.async_wait(as_tuple(use_portal));
+                       auto const [waited] = timer.async_wait(as_tuple(use_portal));
                        CHECK_FALSE(waited);
                        timer.expires_after(std::chrono::hours(1));
                        asio::post(c, [&] { timer.cancel(); });
@@ -202,13 +202,13 @@ TEST_CASE("an operation's error is thrown, unless it is asked for in another way
 }
 
 TEST_CASE("post, dispatch and defer return on the executor that they are bound to", "[use_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
-    const auto strand = asio::make_strand(context);
+    auto const strand = asio::make_strand(context);
     std::vector<bool> in_strand;
     test::run_task(context, context, test::in_portal(how, [&] {
-                       const auto note = [&] { in_strand.push_back(strand.running_in_this_thread()); };
+                       auto const note = [&] { in_strand.push_back(strand.running_in_this_thread()); };
                        asio::post(context, use_portal), note();
                        asio::dispatch(context, use_portal), note();
                        asio::defer(context, use_portal), note();
@@ -223,7 +223,7 @@ TEST_CASE("post, dispatch and defer return on the executor that they are bound t
 }
 
 TEST_CASE("channels and child tasks are awaited by the token", "[use_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
     asio::experimental::channel<void(test::error_code, std::string)> channel(context);
@@ -242,7 +242,7 @@ TEST_CASE("channels and child tasks are awaited by the token", "[use_portal]") {
             CHECK(asio::co_spawn(context, test::value_of(42, true), use_portal) == 42);
             CHECK(*asio::co_spawn(context, test::value_of(std::make_unique<int>(43), true), use_portal) == 43);
             asio::co_spawn(context, test::yield_now(), use_portal);
-            for (const bool late : {false, true}) {
+            for (bool const late : {false, true}) {
                 CHECK_THROWS_WITH(
                     asio::co_spawn(context, test::throwing(std::runtime_error("child"), late), use_portal), "child");
             }
@@ -252,11 +252,11 @@ TEST_CASE("channels and child tasks are awaited by the token", "[use_portal]") {
 }
 
 TEST_CASE("an initiation that throws throws at the call, and the task goes on", "[use_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
     int went_on = 0;
-    const auto throwing = [](auto token) {
+    auto const throwing = [](auto token) {
         return asio::async_initiate<decltype(token), void()>([](auto&&) { throw std::runtime_error("initiation"); },
                                                              token);
     };
@@ -272,14 +272,14 @@ TEST_CASE("an initiation that throws throws at the call, and the task goes on", 
 }
 
 TEST_CASE("an operation that drops its handler destroys the task", "[use_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
-    const auto at_once = GENERATE(false, true);
-    const auto in_coroutine = GENERATE(false, true);
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    auto const at_once = GENERATE(false, true);
+    auto const in_coroutine = GENERATE(false, true);
     CAPTURE(how, at_once, in_coroutine);
     asio::io_context context;
     int unwound = 0;
     bool went_on = false;
-    const auto drops = [&](auto token) {
+    auto const drops = [&](auto token) {
         return asio::async_initiate<decltype(token), void()>(
             [&](auto handler) {
                 if (!at_once)
@@ -289,13 +289,13 @@ TEST_CASE("an operation that drops its handler destroys the task", "[use_portal]
             },
             token);
     };
-    const auto synchronous = [&] {
-        const witness w{unwound};
+    auto const synchronous = [&] {
+        witness const w{unwound};
         drops(use_portal);
         went_on = true;
     };
     test::spawn(context, test::in_portal(how, [&] {
-                    const witness w{unwound};
+                    witness const w{unwound};
                     if (in_coroutine)
                         await_(test::coroutine_that_calls(synchronous));
                     else
@@ -319,15 +319,15 @@ TEST_CASE("an operation may keep its memory for longer than it should", "[use_po
     };
     asio::io_context context;
     std::vector<std::shared_ptr<block>> kept;
-    const auto keeps_a_block = [&](unsigned seed) {
-        asio::async_initiate<const greenback::use_portal_t&, void()>(
+    auto const keeps_a_block = [&](unsigned seed) {
+        asio::async_initiate<greenback::use_portal_t const&, void()>(
             [&, seed](auto handler) {
                 kept.push_back(std::allocate_shared<block>(asio::get_associated_allocator(handler), seed));
                 asio::post(context, std::move(handler));
             },
             use_portal);
     };
-    const auto two = [&](unsigned seed) {
+    auto const two = [&](unsigned seed) {
         keeps_a_block(seed);
         keeps_a_block(seed + 1);
     };
@@ -337,8 +337,8 @@ TEST_CASE("an operation may keep its memory for longer than it should", "[use_po
     test::run_all(context);
     for (int i = 0; i != 200; ++i) // which use the same stacks, and leave nothing on them as it was
         test::spawn(context, greenback::with_portal_run_sync([&] {
-                        volatile char much[3000];
-                        for (volatile char& c : much)
+                        char volatile much[3000];
+                        for (char volatile& c : much)
                             c = 'x';
                         asio::post(context, use_portal);
                     }));
@@ -385,7 +385,8 @@ TEST_CASE("an operation's allocator may outlive the portal", "[use_portal]") {
         boost::context::stack_context allocate() {
             boost::context::stack_context stack;
             stack.size = 64 * 1024;
-            void* const bottom = ::mmap(nullptr, stack.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            void* const bottom =
+                ::mmap(nullptr, stack.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
             if (bottom == MAP_FAILED)
                 throw std::bad_alloc();
             stack.sp = static_cast<char*>(bottom) + stack.size;
@@ -433,10 +434,10 @@ TEST_CASE("an operation's allocator may outlive the portal", "[use_portal]") {
 }
 
 TEST_CASE("a hundred thousand operations in a row need no more stack than one", "[use_portal]") {
-    const auto how = GENERATE(TEST_EVERY_KIND);
+    auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
     asio::io_context context;
-    const auto here = [] {
+    auto const here = [] {
         char local = 0;
         auto at = reinterpret_cast<std::uintptr_t>(&local);
         asm volatile("" : "+r"(at) : : "memory"); // a number, not the address of something that is gone
@@ -444,8 +445,8 @@ TEST_CASE("a hundred thousand operations in a row need no more stack than one", 
     };
     std::uintptr_t outside_low = UINTPTR_MAX, outside_high = 0;
     long done = 0;
-    const auto note = [&] {
-        const auto at = here();
+    auto const note = [&] {
+        auto const at = here();
         outside_low = std::min(outside_low, at);
         outside_high = std::max(outside_high, at);
     };
@@ -465,7 +466,7 @@ TEST_CASE("a hundred thousand operations in a row need no more stack than one", 
 TEST_CASE("coroutines with a portal use the token in their own body", "[use_portal]") {
     asio::io_context context;
     int result = 0;
-    const auto inner = [&]() -> asio::awaitable<int> {
+    auto const inner = [&]() -> asio::awaitable<int> {
         asio::post(context, use_portal);
         co_await test::yield_now();
         co_return completes_with<void(int)>(context, use_portal, 5);
@@ -486,7 +487,7 @@ TEST_CASE("coroutines with a portal use the token in their own body", "[use_port
 TEST_CASE("where there is no portal the token throws and starts nothing", "[use_portal]") {
     asio::io_context context;
     bool started = false;
-    const auto start = [&](auto token) {
+    auto const start = [&](auto token) {
         return asio::async_initiate<decltype(token), void()>([&](auto handler) { started = true, handler(); }, token);
     };
     CHECK_THROWS_AS(start(use_portal), greenback::no_portal);
@@ -549,20 +550,24 @@ TEST_CASE("the token understands every disposition that use_awaitable does", "[u
     asio::io_context context;
     auto const how = GENERATE(TEST_EVERY_KIND);
     CAPTURE(how);
-    test::run_task(context, context, test::in_portal(how, [&] {
-        completes_with<void(verdict)>(context, use_portal, verdict::fine);
-        static_assert(std::is_void_v<decltype(completes_with<void(verdict)>(context, use_portal, verdict::fine))>);
-        CHECK_THROWS_AS(completes_with<void(verdict)>(context, use_portal, verdict::bad), std::domain_error);
-        CHECK(completes_with<void(verdict, int)>(context, use_portal, verdict::fine, 3) == 3);
-        CHECK_THROWS_AS((completes_with<void(verdict, int)>(context, use_portal, verdict::bad, 3)), std::domain_error);
-        CHECK(completes_with<void(verdict, int, int)>(context, use_portal, verdict::fine, 3, 4) == std::tuple(3, 4));
-        CHECK(await_(completes_with<void(verdict, int)>(context, asio::deferred, verdict::fine, 6)) == 6);
-        CHECK_THROWS_AS(await_(completes_with<void(verdict, int)>(context, asio::deferred, verdict::bad, 6)),
-                        std::domain_error);
-        CHECK(await_(completes_with<void(verdict, int)>(context, asio::use_awaitable, verdict::fine, 7)) == 7);
-        auto const [v, n] = completes_with<void(verdict, int)>(context, asio::as_tuple(use_portal), verdict::bad, 8);
-        CHECK((v == verdict::bad && n == 8));
-    }));
+    test::run_task(
+        context, context, test::in_portal(how, [&] {
+            completes_with<void(verdict)>(context, use_portal, verdict::fine);
+            static_assert(std::is_void_v<decltype(completes_with<void(verdict)>(context, use_portal, verdict::fine))>);
+            CHECK_THROWS_AS(completes_with<void(verdict)>(context, use_portal, verdict::bad), std::domain_error);
+            CHECK(completes_with<void(verdict, int)>(context, use_portal, verdict::fine, 3) == 3);
+            CHECK_THROWS_AS((completes_with<void(verdict, int)>(context, use_portal, verdict::bad, 3)),
+                            std::domain_error);
+            CHECK(completes_with<void(verdict, int, int)>(context, use_portal, verdict::fine, 3, 4) ==
+                  std::tuple(3, 4));
+            CHECK(await_(completes_with<void(verdict, int)>(context, asio::deferred, verdict::fine, 6)) == 6);
+            CHECK_THROWS_AS(await_(completes_with<void(verdict, int)>(context, asio::deferred, verdict::bad, 6)),
+                            std::domain_error);
+            CHECK(await_(completes_with<void(verdict, int)>(context, asio::use_awaitable, verdict::fine, 7)) == 7);
+            auto const [v, n] =
+                completes_with<void(verdict, int)>(context, asio::as_tuple(use_portal), verdict::bad, 8);
+            CHECK((v == verdict::bad && n == 8));
+        }));
 }
 
 #endif

@@ -249,8 +249,7 @@ template <class Loop> void spawn_co_spawn_ready(Loop& loop) {
 template <class Loop> void spawn_nothing(Loop& loop) {
     asio::io_context io(1);
     for ([[maybe_unused]] auto _ : loop) {
-        asio::spawn(
-            io, [](asio::yield_context) {}, asio::detached);
+        asio::spawn(io, [](asio::yield_context) {}, asio::detached);
         io.restart();
         io.run();
     }

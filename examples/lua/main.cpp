@@ -47,7 +47,7 @@ int lua_wait(lua_State* lua) {
 
 // [script]
 /// Synchronous: called through a portal.
-std::string run_script(const char* text) {
+std::string run_script(char const* text) {
     std::exception_ptr error;
     std::unique_ptr<lua_State, void (*)(lua_State*)> const lua(luaL_newstate(), lua_close);
     *static_cast<std::exception_ptr**>(lua_getextraspace(lua.get())) = &error;
@@ -64,14 +64,14 @@ std::string run_script(const char* text) {
 }
 // [/script]
 
-void require(bool condition, const char* text) {
+void require(bool condition, char const* text) {
     if (!condition)
         throw std::runtime_error(text);
 }
 
-constexpr const char* loop_script = "for i = 1, 10 do wait(5) end return 'loop'";
+constexpr char const* loop_script = "for i = 1, 10 do wait(5) end return 'loop'";
 // A coroutine of Lua's waits, and an error of Lua's jumps over frames that have waited.
-constexpr const char* jump_script =
+constexpr char const* jump_script =
     "local c = coroutine.wrap(function() wait(5) coroutine.yield(1) wait(5) error('x') end) "
     "local one = c() local ok, message = pcall(c) wait(5) "
     "return (one == 1 and not ok) and 'jump' or 'wrong'";
@@ -82,16 +82,14 @@ int main() try {
     std::string order;
     {
         asio::io_context loop;
-        for (const char* script : {loop_script, jump_script})
-            greenback::spawn(
-                loop, [&order, script] { order += run_script(script) + ' '; }, greenback::rethrow);
+        for (char const* script : {loop_script, jump_script})
+            greenback::spawn(loop, [&order, script] { order += run_script(script) + ' '; }, greenback::rethrow);
         loop.run();
         require(order == "jump loop ", "the scripts did not run side by side");
 
         // Exceptions leave as what they are, also through a script's pcall.
-        for (const char* script : {"wait(-1) return ''", "pcall(wait, -1) return 'caught'"}) {
-            greenback::spawn(
-                loop, [script] { run_script(script); }, greenback::rethrow);
+        for (char const* script : {"wait(-1) return ''", "pcall(wait, -1) return 'caught'"}) {
+            greenback::spawn(loop, [script] { run_script(script); }, greenback::rethrow);
             loop.restart();
             try {
                 loop.run();
@@ -102,8 +100,7 @@ int main() try {
     }
     {
         asio::io_context loop;
-        greenback::spawn(
-            loop, [] { run_script("wait(3600000)"); }, greenback::rethrow);
+        greenback::spawn(loop, [] { run_script("wait(3600000)"); }, greenback::rethrow);
         while (waiting == 0)
             loop.run_one();
     }

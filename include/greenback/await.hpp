@@ -73,9 +73,7 @@ void await_now(Set set, std::source_location const& where) {
 }
 
 template <class X>
-concept awaited_by_asio = requires(X&& x, std::source_location const& where) {
-    await_now(std::forward<X>(x), where);
-};
+concept awaited_by_asio = requires(X&& x, std::source_location const& where) { await_now(std::forward<X>(x), where); };
 
 /// An operation that waits to be told what to do with its result: `timer.async_wait(asio::deferred)`.
 template <class X>

@@ -40,7 +40,7 @@ struct [[gnu::visibility("default")]] portal_busy : std::logic_error {
 /// `await_` throws it again; there is no way to go on awaiting in a task that is being destroyed.
 class [[gnu::visibility("default")]] abandoned {
 public:
-    const char* what() const noexcept { return "greenback: the task is being destroyed"; }
+    char const* what() const noexcept { return "greenback: the task is being destroyed"; }
 };
 
 namespace detail {

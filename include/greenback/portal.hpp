@@ -41,8 +41,8 @@ inline bool has_portal() noexcept {
 /// Destroyed while `f` waits, its `await_` throws `abandoned` and the stack is unwound before this coroutine is gone.
 /// Example: `Document d = co_await greenback::with_portal_run_sync(parse_document, std::move(socket));`
 template <class Executor = asio::any_io_executor, class F, class... Args>
-requires(!std::same_as<std::decay_t<F>, std::allocator_arg_t>) auto with_portal_run_sync(F&& f, Args&&... args)
-    -> asio::awaitable<detail::call_result<F, Args...>, Executor> {
+    requires(!std::same_as<std::decay_t<F>, std::allocator_arg_t>)
+auto with_portal_run_sync(F&& f, Args&&... args) -> asio::awaitable<detail::call_result<F, Args...>, Executor> {
     return detail::run_on_portal<detail::call_result<F, Args...>, Executor>(
         detail::portal_body(), detail::cached_stack(), std::forward<F>(f), std::forward<Args>(args)...);
 }
@@ -85,7 +85,8 @@ public:
     template <class F, class... Args>
     auto run(F&& f, Args&&... args) -> asio::awaitable<detail::call_result<F, Args...>, Executor> {
         return detail::run_on_portal<detail::call_result<F, Args...>, Executor>(
-            detail::portal_body(), detail::borrowed_stack(stack_.for_a_run()), std::forward<F>(f), std::forward<Args>(args)...);
+            detail::portal_body(), detail::borrowed_stack(stack_.for_a_run()), std::forward<F>(f),
+            std::forward<Args>(args)...);
     }
 
 private:

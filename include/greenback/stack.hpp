@@ -55,7 +55,7 @@ public:
     ~stack_exhausted() override;
 
     /// Names the limit and what to do about it.
-    const char* what() const noexcept override;
+    char const* what() const noexcept override;
 
     /// For programs that react differently to different limits.
     stack_limit limit() const noexcept { return limit_; }
@@ -74,7 +74,7 @@ private:
 void allow_unguarded_stacks(bool allow) noexcept;
 
 /// Receives one line of text, without a line feed at its end.
-using log_handler = void (*)(const char* line) noexcept;
+using log_handler = void (*)(char const* line) noexcept;
 
 /// Replaces the destination of the library's rare log lines: at most one in a process's life for each
 /// `stack_limit` and one for unguarded stacks.

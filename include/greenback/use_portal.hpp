@@ -39,9 +39,9 @@ struct use_portal_t {
         /// From another executor that `InnerExecutor` can be made of. Whether it is this very type is asked first:
         /// otherwise the answer would depend on itself.
         template <class Other>
-        requires(!std::is_same_v<Other, executor_with_default> && !std::is_base_of_v<InnerExecutor, Other> &&
-                 std::is_convertible_v<Other const&, InnerExecutor>) executor_with_default(Other const& ex)
-        noexcept : InnerExecutor(ex) {}
+            requires(!std::is_same_v<Other, executor_with_default> && !std::is_base_of_v<InnerExecutor, Other> &&
+                     std::is_convertible_v<Other const&, InnerExecutor>)
+        executor_with_default(Other const& ex) noexcept : InnerExecutor(ex) {}
     };
 
     /// `T`, an I/O object, with `use_portal` as its default token.
@@ -99,8 +99,8 @@ public:
     using return_type = typename result::type;
 
     template <class Initiation, class... InitArgs>
-    [[gnu::always_inline]] static return_type initiate(Initiation&& initiation, greenback::detail::use_this_portal token,
-                                                       InitArgs&&... args) {
+    [[gnu::always_inline]] static return_type initiate(Initiation&& initiation,
+                                                       greenback::detail::use_this_portal token, InitArgs&&... args) {
         return greenback::detail::operation<result, Initiation&&, InitArgs&&...>(
                    token.portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...)
             .run();

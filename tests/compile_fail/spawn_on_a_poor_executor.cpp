@@ -5,4 +5,6 @@
 
 using executor_without_context = greenback::asio::execution::any_executor<>;
 
-void start(executor_without_context const& executor) { greenback::spawn(executor, [] {}, greenback::rethrow); }
+void start(executor_without_context const& executor) {
+    greenback::spawn(executor, [] {}, greenback::rethrow);
+}

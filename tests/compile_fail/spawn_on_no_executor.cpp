@@ -3,4 +3,6 @@
 
 #include <greenback/greenback.hpp>
 
-void start() { greenback::spawn(42, [] {}, greenback::rethrow); }
+void start() {
+    greenback::spawn(42, [] {}, greenback::rethrow);
+}

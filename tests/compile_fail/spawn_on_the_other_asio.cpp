@@ -12,4 +12,6 @@ namespace other = asio;
 namespace other = boost::asio;
 #endif
 
-void start(other::io_context& loop) { greenback::spawn(loop, [] {}, greenback::rethrow); }
+void start(other::io_context& loop) {
+    greenback::spawn(loop, [] {}, greenback::rethrow);
+}

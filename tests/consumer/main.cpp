@@ -24,7 +24,7 @@ namespace asio = boost::asio;
 namespace {
 
 // Not assert: this program is built in release configurations too.
-void require(bool condition, const char* what) {
+void require(bool condition, char const* what) {
     if (!condition) {
         std::fprintf(stderr, "failed: %s\n", what);
         std::exit(1);

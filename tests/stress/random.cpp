@@ -79,13 +79,13 @@ private:
                                  op::fail,  op::cancel, op::reset, op::set_throw, op::state};
         constexpr op inner[] = {op::sequence, op::sequence, op::sequence, op::call,  op::call,     op::call,
                                 op::attempt,  op::attempt,  op::scope,    op::spawn, op::spawn_two};
-        const bool leaf = depth == 0 || (depth < 6 && below(6) == 0);
+        bool const leaf = depth == 0 || (depth < 6 && below(6) == 0);
         op what = leaf ? leaves[below(std::size(leaves))] : inner[below(std::size(inner) - last_)];
         if (depth == 7)
             what = op::sequence;
         node n{what, below(1000), static_cast<unsigned>(random_()), {}};
-        const bool one = n.what == op::call || n.what == op::spawn;
-        const unsigned count = leaf ? 0 : one ? 1 : n.what == op::sequence ? 2 + below(3) : 2;
+        bool const one = n.what == op::call || n.what == op::spawn;
+        unsigned const count = leaf ? 0 : one ? 1 : n.what == op::sequence ? 2 + below(3) : 2;
         for (unsigned i = 0; i != count; ++i)
             n.children.push_back(program(depth - 1));
         return n;
@@ -112,20 +112,20 @@ struct error_b : std::runtime_error {
     throw test::system_error(test::error_code(static_cast<int>(n), asio::error::get_system_category()));
 }
 
-std::string describe(const std::exception_ptr& e) {
+std::string describe(std::exception_ptr const& e) {
     try {
         std::rethrow_exception(e);
     } catch (unsigned n) {
         return "unsigned " + std::to_string(n);
-    } catch (const error_a& a) {
+    } catch (error_a const& a) {
         return "error_a " + std::to_string(a.payload);
-    } catch (const error_b& b) {
+    } catch (error_b const& b) {
         return std::string("error_b ") + b.what();
-    } catch (const test::system_error& s) { // without its text: that says who noticed the cancellation
+    } catch (test::system_error const& s) { // without its text: that says who noticed the cancellation
         return "system_error " + std::to_string(s.code().value());
-    } catch (const std::exception& x) {
+    } catch (std::exception const& x) {
         return x.what();
-    } catch (const greenback::abandoned&) {
+    } catch (greenback::abandoned const&) {
         return "abandoned";
     }
 }
@@ -134,12 +134,12 @@ std::string describe(const std::exception_ptr& e) {
 // -----------------------------------------------------------------------------------------------------------
 
 std::atomic<int> alive;
-std::atomic<const char*> violated; // what was expected, last
+std::atomic<char const*> violated; // what was expected, last
 bool tearing_down = false;         // tasks are not going on but being destroyed; false wherever there are threads
 
 struct counted {
     counted() { ++alive; }
-    counted(const counted&) { ++alive; }
+    counted(counted const&) { ++alive; }
     ~counted() { --alive; }
 };
 
@@ -154,8 +154,8 @@ struct task {
     bool alone = true; // on its stack: not started inside of somebody else's co_spawn, where one cannot always tell
 
     void note(std::string what) { log.push_back(std::move(what)); }
-    void note(const char* what, unsigned n) { note(what + (" " + std::to_string(n))); }
-    void expect(bool ok, const char* what) {
+    void note(char const* what, unsigned n) { note(what + (" " + std::to_string(n))); }
+    void expect(bool ok, char const* what) {
         if (!ok) {
             violated = what;
             note(std::string("not so: ") + what);
@@ -192,17 +192,17 @@ struct join_log {
 };
 
 // What became of two tasks: the exception of the first that has one.
-template <class Results> unsigned join_two(task& t, const Results& results) {
-    const auto& [order, e1, value1, e2, value2] = results;
-    for (const auto& e : {e1, e2})
+template <class Results> unsigned join_two(task& t, Results const& results) {
+    auto const& [order, e1, value1, e2, value2] = results;
+    for (auto const& e : {e1, e2})
         t.note(e ? describe(e) : "no exception");
-    for (const auto& e : {e1, e2})
+    for (auto const& e : {e1, e2})
         if (e)
             std::rethrow_exception(e);
     return 7 * value1 + value2;
 }
 
-template <class Executor> auto two_tasks(const Executor& ex, awaitable<unsigned> a, awaitable<unsigned> b) {
+template <class Executor> auto two_tasks(Executor const& ex, awaitable<unsigned> a, awaitable<unsigned> b) {
     return asio::experimental::make_parallel_group(asio::co_spawn(ex, std::move(a), test::deferred),
                                                    asio::co_spawn(ex, std::move(b), test::deferred));
 }
@@ -211,10 +211,10 @@ template <class Executor> auto two_tasks(const Executor& ex, awaitable<unsigned>
 // ---------------------------------------------------------------------------------
 
 // Except that the other interpreter uses it, too, where it has no portal or does not care. `Other` runs the children.
-template <class Other> awaitable<unsigned> run_plainly(task& t, const node& n) {
-    const counted c;
-    const auto ex = co_await asio::this_coro::executor;
-    const auto child = [&n](unsigned i) -> const node& { return n.children[i]; };
+template <class Other> awaitable<unsigned> run_plainly(task& t, node const& n) {
+    counted const c;
+    auto const ex = co_await asio::this_coro::executor;
+    auto const child = [&n](unsigned i) -> node const& { return n.children[i]; };
     switch (n.what) {
     case op::value:
         t.note("value", n.value);
@@ -239,22 +239,22 @@ template <class Other> awaitable<unsigned> run_plainly(task& t, const node& n) {
         co_await asio::this_coro::reset_cancellation_state();
         break;
     case op::state: {
-        const auto state = co_await asio::this_coro::cancellation_state;
-        const bool throws = co_await asio::this_coro::throw_if_cancelled();
+        auto const state = co_await asio::this_coro::cancellation_state;
+        bool const throws = co_await asio::this_coro::throw_if_cancelled();
         t.note("cancelled", 10 * (state.cancelled() != asio::cancellation_type::none) + throws);
         break;
     }
     case op::sequence: {
         unsigned sum = 0;
-        for (const node& each : n.children) {
-            const unsigned result = co_await Other::run(t, each);
+        for (node const& each : n.children) {
+            unsigned const result = co_await Other::run(t, each);
             sum = 31 * sum + result;
         }
         t.note("sum", sum);
         co_return sum;
     }
     case op::call: {
-        const unsigned result = co_await Other::run(t, child(0));
+        unsigned const result = co_await Other::run(t, child(0));
         t.note("called", result);
         co_return result + 1;
     }
@@ -266,7 +266,7 @@ template <class Other> awaitable<unsigned> run_plainly(task& t, const node& n) {
             caught = std::current_exception();
         }
         t.note("caught " + describe(caught));
-        const unsigned result = co_await Other::run(t, child(1));
+        unsigned const result = co_await Other::run(t, child(1));
         if (n.value % 2)
             std::rethrow_exception(caught);
         co_return result;
@@ -293,9 +293,9 @@ template <class Other> awaitable<unsigned> run_plainly(task& t, const node& n) {
         co_return result;
     }
     case op::spawn: {
-        const bool own = n.value % 2;
+        bool const own = n.value % 2;
         task& started = t.child(t.signal, own);
-        const join_log join{t, started};
+        join_log const join{t, started};
         if (own)
             co_return co_await asio::co_spawn(ex, Other::start(t, started, child(0)),
                                               asio::bind_cancellation_slot(started.own_signal.slot(), use_awaitable));
@@ -303,9 +303,9 @@ template <class Other> awaitable<unsigned> run_plainly(task& t, const node& n) {
     }
     case op::spawn_two: {
         task &a = t.child(nullptr, false), &b = t.child(nullptr, false);
-        const join_log join_b{t, b}, join_a{t, a};
+        join_log const join_b{t, b}, join_a{t, a};
         auto both = two_tasks(ex, Other::start(t, a, child(0)), Other::start(t, b, child(1)));
-        const auto results = co_await both.async_wait(asio::experimental::wait_for_all(), use_awaitable);
+        auto const results = co_await both.async_wait(asio::experimental::wait_for_all(), use_awaitable);
         co_return join_two(t, results);
     }
     }
@@ -314,7 +314,7 @@ template <class Other> awaitable<unsigned> run_plainly(task& t, const node& n) {
 
 // The coroutine of a new task. Some versions of Asio await something after it, and let the exception of a task that is
 // cancelled by then leave the event loop.
-template <class Other> awaitable<unsigned> whole_task(task& t, const node& n, bool yields) {
+template <class Other> awaitable<unsigned> whole_task(task& t, node const& n, bool yields) {
     if (yields)
         co_await test::yield_now();
     std::exception_ptr error;
@@ -331,21 +331,21 @@ template <class Other> awaitable<unsigned> whole_task(task& t, const node& n, bo
 }
 
 struct model {
-    static awaitable<unsigned> run(task& t, const node& n) { return run_plainly<model>(t, n); }
-    static awaitable<unsigned> start(task&, task& child, const node& n) { return whole_task<model>(child, n, false); }
+    static awaitable<unsigned> run(task& t, node const& n) { return run_plainly<model>(t, n); }
+    static awaitable<unsigned> start(task&, task& child, node const& n) { return whole_task<model>(child, n, false); }
 };
 
 // ---- the other: coroutines and synchronous functions, at random
 // ------------------------------------------------------
 
-unsigned run_sync(task& t, const node& n);
+unsigned run_sync(task& t, node const& n);
 
 struct mixed {
-    static awaitable<unsigned> run(task& t, const node& n);
+    static awaitable<unsigned> run(task& t, node const& n);
 
-    static awaitable<unsigned> start(task& parent, task& child, const node& n) {
+    static awaitable<unsigned> start(task& parent, task& child, node const& n) {
         child.trees = parent.trees != 0;
-        const bool bestowed = n.choose(4, 20);
+        bool const bestowed = n.choose(4, 20);
         child.task_wide = child.trees || bestowed;
         child.alone = n.choose(2, 22);
         auto whole = whole_task<mixed>(child, n, child.alone);
@@ -367,19 +367,19 @@ struct portal_scope {
     }
 };
 
-unsigned scoped_sync(task& t, const node& n) {
-    const portal_scope s(t);
+unsigned scoped_sync(task& t, node const& n) {
+    portal_scope const s(t);
     return run_sync(t, n);
 }
-awaitable<unsigned> scoped_async(task& t, const node& n, bool tree) {
-    const portal_scope s(t, tree);
+awaitable<unsigned> scoped_async(task& t, node const& n, bool tree) {
+    portal_scope const s(t, tree);
     t.expect_portal();
     co_return co_await mixed::run(t, n);
 }
 
 // Every way to have a coroutine run something.
-awaitable<unsigned> call_async(task& t, const node& n, unsigned how) {
-    const counted c;
+awaitable<unsigned> call_async(task& t, node const& n, unsigned how) {
+    counted const c;
     switch (how % 8) {
     case 0:
         co_return co_await mixed::run(t, n);
@@ -405,22 +405,22 @@ awaitable<unsigned> call_async(task& t, const node& n, unsigned how) {
 }
 
 // A child of a node from synchronous code.
-unsigned run_child(task& t, const node& n) { return n.choose(2, 9) ? run_sync(t, n) : await_(mixed::run(t, n)); }
+unsigned run_child(task& t, node const& n) { return n.choose(2, 9) ? run_sync(t, n) : await_(mixed::run(t, n)); }
 
-unsigned handle(task& t, const node& n) {
-    const auto caught = std::current_exception();
+unsigned handle(task& t, node const& n) {
+    auto const caught = std::current_exception();
     t.note("caught " + describe(caught));
-    const unsigned result = run_child(t, n);
+    unsigned const result = run_child(t, n);
     t.expect(std::current_exception() == caught, "the current exception is the one that was caught");
     return result;
 }
 
 class awaiting_destructor {
 public:
-    awaiting_destructor(task& t, const node& n) : task_(t), node_(n) {}
-    awaiting_destructor(const awaiting_destructor&) = delete;
+    awaiting_destructor(task& t, node const& n) : task_(t), node_(n) {}
+    awaiting_destructor(awaiting_destructor const&) = delete;
     ~awaiting_destructor() {
-        const int now = std::uncaught_exceptions();
+        int const now = std::uncaught_exceptions();
         task_.note(now > before_ ? "leaves, unwinding" : "leaves");
         task_.expect_portal();
         if (!has_portal())
@@ -435,17 +435,17 @@ public:
 
 private:
     task& task_;
-    const node& node_;
+    node const& node_;
     int before_ = std::uncaught_exceptions();
 };
 
-awaitable<unsigned> mixed::run(task& t, const node& n) {
-    const counted c;
+awaitable<unsigned> mixed::run(task& t, node const& n) {
+    counted const c;
     t.expect_portal();
     if (t.portal() && n.choose(3, 0))
         co_return run_sync(t, n);
     if (n.what == op::call) {
-        const unsigned result = co_await call_async(t, n.children[0], n.how >> 4);
+        unsigned const result = co_await call_async(t, n.children[0], n.how >> 4);
         t.note("called", result);
         co_return result + 1;
     }
@@ -453,22 +453,22 @@ awaitable<unsigned> mixed::run(task& t, const node& n) {
         try {
             co_return co_await run(t, n.children[0]);
         } catch (...) {
-            const unsigned result = handle(t, n.children[1]);
+            unsigned const result = handle(t, n.children[1]);
             if (n.value % 2)
                 throw;
             co_return result;
         }
     }
     if (n.what == op::scope && t.portal()) {
-        const awaiting_destructor d(t, n.children[1]);
+        awaiting_destructor const d(t, n.children[1]);
         co_return co_await run(t, n.children[0]);
     }
-    const unsigned result = co_await run_plainly<mixed>(t, n);
+    unsigned const result = co_await run_plainly<mixed>(t, n);
     t.expect_portal();
     co_return result;
 }
 
-void post_sync(const asio::any_io_executor& ex, unsigned how) {
+void post_sync(asio::any_io_executor const& ex, unsigned how) {
     switch (how % 4) {
     case 0:
         return asio::post(ex, use_portal);
@@ -496,13 +496,13 @@ template <class Start> auto wait_for(Start start, unsigned how) {
 // What the co_await of a coroutine for a node does first, for nodes that begin otherwise than by awaiting.
 void check_cancelled() { await_(test::value_of(0, false)); }
 
-unsigned run_sync(task& t, const node& n) {
-    const counted c;
-    const auto again = std::make_unique<counted>(c); // what is lost on a stack that is not unwound, ASan sees
+unsigned run_sync(task& t, node const& n) {
+    counted const c;
+    auto const again = std::make_unique<counted>(c); // what is lost on a stack that is not unwound, ASan sees
     t.expect_portal();
-    const auto ex = await_(asio::this_coro::executor);
-    const auto child = [&n](unsigned i) -> const node& { return n.children[i]; };
-    const unsigned how = n.how >> 4;
+    auto const ex = await_(asio::this_coro::executor);
+    auto const child = [&n](unsigned i) -> node const& { return n.children[i]; };
+    unsigned const how = n.how >> 4;
     switch (n.what) {
     case op::yield:
         post_sync(ex, how);
@@ -524,7 +524,7 @@ unsigned run_sync(task& t, const node& n) {
         await_(asio::this_coro::reset_cancellation_state());
         break;
     case op::call: {
-        const unsigned result = how % 3 ? await_(call_async(t, child(0), how / 3)) : run_sync(t, child(0));
+        unsigned const result = how % 3 ? await_(call_async(t, child(0), how / 3)) : run_sync(t, child(0));
         t.note("called", result);
         return result + 1;
     }
@@ -533,39 +533,39 @@ unsigned run_sync(task& t, const node& n) {
         try {
             return run_child(t, child(0));
         } catch (...) {
-            const unsigned result = handle(t, child(1));
+            unsigned const result = handle(t, child(1));
             if (n.value % 2)
                 throw;
             return result;
         }
     case op::scope: {
         check_cancelled();
-        const awaiting_destructor d(t, child(1));
+        awaiting_destructor const d(t, child(1));
         return run_child(t, child(0));
     }
     case op::sequence: {
         unsigned sum = 0;
-        for (const node& each : n.children)
+        for (node const& each : n.children)
             sum = 31 * sum + run_child(t, each);
         t.note("sum", sum);
         return sum;
     }
     case op::spawn: {
-        const bool own = n.value % 2;
+        bool const own = n.value % 2;
         task& started = t.child(t.signal, own);
-        const join_log join{t, started};
-        const auto start = [&](auto token) { return asio::co_spawn(ex, mixed::start(t, started, child(0)), token); };
+        join_log const join{t, started};
+        auto const start = [&](auto token) { return asio::co_spawn(ex, mixed::start(t, started, child(0)), token); };
         if (!own)
             return wait_for(start, how);
-        const auto slot = started.own_signal.slot();
+        auto const slot = started.own_signal.slot();
         return how % 2 ? start(asio::bind_cancellation_slot(slot, use_portal))
                        : await_(start(asio::bind_cancellation_slot(slot, use_awaitable)));
     }
     case op::spawn_two: {
         task &a = t.child(nullptr, false), &b = t.child(nullptr, false);
-        const join_log join_b{t, b}, join_a{t, a};
+        join_log const join_b{t, b}, join_a{t, a};
         auto both = two_tasks(ex, mixed::start(t, a, child(0)), mixed::start(t, b, child(1)));
-        const auto start = [&](auto token) { return both.async_wait(asio::experimental::wait_for_all(), token); };
+        auto const start = [&](auto token) { return both.async_wait(asio::experimental::wait_for_all(), token); };
         return join_two(t, wait_for(start, how));
     }
     default: // the same everywhere
@@ -580,10 +580,10 @@ unsigned run_sync(task& t, const node& n) {
 using tasks_of_programs = std::unique_ptr<std::list<task>>;
 
 // Starts every program as a task on an executor from `next_executor`; its log ends with what became of it.
-template <class How, class F> tasks_of_programs start_all(const std::vector<node>& programs, F next_executor) {
+template <class How, class F> tasks_of_programs start_all(std::vector<node> const& programs, F next_executor) {
     auto tasks = std::make_unique<std::list<task>>();
     task outside;
-    for (const node& program : programs) {
+    for (node const& program : programs) {
         task& t = tasks->emplace_back();
         asio::co_spawn(next_executor(), How::start(outside, t, program),
                        asio::bind_cancellation_slot(t.signal->slot(), [&t](std::exception_ptr e, unsigned result) {
@@ -593,7 +593,7 @@ template <class How, class F> tasks_of_programs start_all(const std::vector<node
     return tasks;
 }
 
-template <class How> tasks_of_programs run_on_one_thread(const std::vector<node>& programs) {
+template <class How> tasks_of_programs run_on_one_thread(std::vector<node> const& programs) {
     asio::io_context context(1);
     auto tasks = start_all<How>(programs, [&] { return context.get_executor(); });
     test::run_all(context);
@@ -602,16 +602,16 @@ template <class How> tasks_of_programs run_on_one_thread(const std::vector<node>
 
 // The tasks' cancellation signals may hold strands, which must be gone before `pool` is.
 template <class How>
-tasks_of_programs run_on_threads(asio::thread_pool& pool, const std::vector<node>& programs, bool strands) {
-    const asio::any_io_executor bare = pool.get_executor();
+tasks_of_programs run_on_threads(asio::thread_pool& pool, std::vector<node> const& programs, bool strands) {
+    asio::any_io_executor const bare = pool.get_executor();
     auto tasks = start_all<How>(programs, [&] { return strands ? asio::make_strand(bare) : bare; });
     pool.join();
     return tasks;
 }
 
 // Where the logs differ, from a little before that.
-std::string difference(const std::vector<std::string>& expected, const std::vector<std::string>& actual) {
-    const auto [e, a] = std::mismatch(expected.begin(), expected.end(), actual.begin(), actual.end());
+std::string difference(std::vector<std::string> const& expected, std::vector<std::string> const& actual) {
+    auto const [e, a] = std::mismatch(expected.begin(), expected.end(), actual.begin(), actual.end());
     if (e == expected.end() && a == actual.end())
         return "";
     std::string text;
@@ -622,16 +622,16 @@ std::string difference(const std::vector<std::string>& expected, const std::vect
 }
 
 void check_nothing_left() {
-    const char* const expected = violated.exchange(nullptr);
+    char const* const expected = violated.exchange(nullptr);
     CHECK(std::string(expected ? expected : "") == "");
     CHECK(alive.exchange(0) == 0);
     CHECK(greenback::stats().live == 0);
 }
 
-void check_same(const std::list<task>& expected, const std::list<task>& actual) {
+void check_same(std::list<task> const& expected, std::list<task> const& actual) {
     auto a = actual.begin();
     int number = 0;
-    for (const task& e : expected) {
+    for (task const& e : expected) {
         CAPTURE(number++);
         CHECK(difference(e.log, (a++)->log) == "");
     }
@@ -640,7 +640,7 @@ void check_same(const std::list<task>& expected, const std::list<task>& actual) 
 
 // The one in the environment alone, if there is one.
 std::vector<unsigned> seeds() {
-    if (const char* const s = std::getenv("GREENBACK_TEST_SEED"))
+    if (char const* const s = std::getenv("GREENBACK_TEST_SEED"))
         return {static_cast<unsigned>(std::strtoul(s, nullptr, 10))};
     return {1, 2, 3, std::random_device()()};
 }
@@ -651,40 +651,40 @@ constexpr unsigned number_of_tasks = test::sanitized ? 60 : 300;
 
 #if defined(TEST_UNDER_TSAN)
 // The last owner of an exception frees it; the counter that makes it the last is in libstdc++, where TSan can't see it.
-extern "C" const char* __tsan_default_suppressions() {
+extern "C" char const* __tsan_default_suppressions() {
     return "race:std::__exception_ptr::exception_ptr::_M_release\n";
 }
 #endif
 
 TEST_CASE("random programs give what plain co_await gives, on one thread", "[random]") {
-    for (const unsigned seed : seeds()) {
+    for (unsigned const seed : seeds()) {
         CAPTURE(seed);
-        const auto programs = generator(seed).programs(number_of_tasks);
-        const auto expected = run_on_one_thread<model>(programs);
-        const auto actual = run_on_one_thread<mixed>(programs);
+        auto const programs = generator(seed).programs(number_of_tasks);
+        auto const expected = run_on_one_thread<model>(programs);
+        auto const actual = run_on_one_thread<mixed>(programs);
         check_same(*expected, *actual);
     }
 }
 
 TEST_CASE("random programs give what plain co_await gives, on four threads", "[random]") {
-    for (const unsigned seed : seeds()) {
-        for (const bool strands : {true, false}) {
+    for (unsigned const seed : seeds()) {
+        for (bool const strands : {true, false}) {
             CAPTURE(seed, strands);
-            const auto programs = generator(seed, strands).programs(number_of_tasks / 2);
-            const auto expected = run_on_one_thread<model>(programs);
+            auto const programs = generator(seed, strands).programs(number_of_tasks / 2);
+            auto const expected = run_on_one_thread<model>(programs);
             asio::thread_pool pool(4);
-            const auto actual = run_on_threads<mixed>(pool, programs, strands);
+            auto const actual = run_on_threads<mixed>(pool, programs, strands);
             check_same(*expected, *actual);
         }
     }
 }
 
 TEST_CASE("random programs destroyed half way leave nothing behind", "[random]") {
-    for (const unsigned seed : seeds()) {
+    for (unsigned const seed : seeds()) {
         std::mt19937 random(seed);
         for (int round = 0; round != 10; ++round) {
-            const auto programs = generator(static_cast<unsigned>(random())).programs(number_of_tasks / 10);
-            const auto handlers = random() % (2 * number_of_tasks);
+            auto const programs = generator(static_cast<unsigned>(random())).programs(number_of_tasks / 10);
+            auto const handlers = random() % (2 * number_of_tasks);
             CAPTURE(seed, round, handlers);
             tasks_of_programs tasks; // lives longer than what refers to it from the event loop
             {

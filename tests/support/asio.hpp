@@ -188,15 +188,15 @@ template <class T> T run_task(asio::awaitable<T> task) {
 
 enum class made_by { with_portal_run_sync, portal_object, with_portal_run, bestow_portal, ensure_portal };
 
-inline constexpr made_by every_kind[] = {made_by::with_portal_run_sync, made_by::portal_object, made_by::with_portal_run,
-                                         made_by::bestow_portal, made_by::ensure_portal};
+inline constexpr made_by every_kind[] = {made_by::with_portal_run_sync, made_by::portal_object,
+                                         made_by::with_portal_run, made_by::bestow_portal, made_by::ensure_portal};
 /// GENERATE takes a list of values.
-#define TEST_EVERY_KIND                                                                                                \
-    test::made_by::with_portal_run_sync, test::made_by::portal_object, test::made_by::with_portal_run,                 \
+#define TEST_EVERY_KIND \
+    test::made_by::with_portal_run_sync, test::made_by::portal_object, test::made_by::with_portal_run, \
         test::made_by::bestow_portal, test::made_by::ensure_portal
 
 inline std::ostream& operator<<(std::ostream& out, made_by how) {
-    constexpr const char* names[] = {"with_portal_run_sync", "portal::run", "with_portal_run", "bestow_portal",
+    constexpr char const* names[] = {"with_portal_run_sync", "portal::run", "with_portal_run", "bestow_portal",
                                      "ensure_portal"};
     return out << names[static_cast<int>(how)];
 }

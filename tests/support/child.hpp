@@ -30,26 +30,26 @@ struct outcome {
 };
 
 /// Writes to stderr. May be used in signal handlers.
-inline void say(const char* text) noexcept {
-    const auto written = ::write(STDERR_FILENO, text, std::strlen(text));
+inline void say(char const* text) noexcept {
+    auto const written = ::write(STDERR_FILENO, text, std::strlen(text));
     (void)written;
 }
 
 inline bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
 /// Runs `f` in a forked child, whose exit code is f's result, or 99 if it throws. Nothing of Catch may be used in `f`.
-inline outcome in_child(const std::function<int()>& f) {
+inline outcome in_child(std::function<int()> const& f) {
     int ends[2];
     if (::pipe(ends) != 0)
         throw std::runtime_error("pipe");
-    const pid_t child = ::fork();
+    pid_t const child = ::fork();
     if (child < 0)
         throw std::runtime_error("fork");
     if (child == 0) {
         // Catch and the sanitizers would turn the signal into a report and an exit of their own.
-        for (const int crash : {SIGSEGV, SIGBUS, SIGABRT})
+        for (int const crash : {SIGSEGV, SIGBUS, SIGABRT})
             std::signal(crash, SIG_DFL);
-        const rlimit no_core{0, 0}; // nor is a crash on purpose worth a dump
+        rlimit const no_core{0, 0}; // nor is a crash on purpose worth a dump
         ::setrlimit(RLIMIT_CORE, &no_core);
         ::alarm(60); // a lock held for ever would hang the test
         ::close(ends[0]);
@@ -58,7 +58,7 @@ inline outcome in_child(const std::function<int()>& f) {
         int code = 99;
         try {
             code = f();
-        } catch (const std::exception& e) {
+        } catch (std::exception const& e) {
             say(e.what());
         }
         ::_exit(code); // without the destructors of the parent's statics

@@ -11,7 +11,8 @@
 #if BOOST_ASIO_VERSION < 102201
 #error "greenback needs Boost.Asio of Boost 1.79 or newer."
 #elif !defined(BOOST_ASIO_HAS_CO_AWAIT)
-#error "greenback needs co_await in Boost.Asio, which does not see it in this compiler: compile with -std=c++20 and without BOOST_ASIO_DISABLE_CO_AWAIT; if the compiler has coroutines, define BOOST_ASIO_HAS_CO_AWAIT for the whole program, or use a newer Boost."
+#error \
+    "greenback needs co_await in Boost.Asio, which does not see it in this compiler: compile with -std=c++20 and without BOOST_ASIO_DISABLE_CO_AWAIT; if the compiler has coroutines, define BOOST_ASIO_HAS_CO_AWAIT for the whole program, or use a newer Boost."
 #endif
 #else
 #include <asio/detail/config.hpp>
@@ -19,7 +20,8 @@
 #if ASIO_VERSION < 102201
 #error "greenback needs Asio 1.22.1 or newer."
 #elif !defined(ASIO_HAS_CO_AWAIT)
-#error "greenback needs co_await in Asio, which does not see it in this compiler: compile with -std=c++20 and without ASIO_DISABLE_CO_AWAIT; with clang and an Asio before 1.26 define ASIO_HAS_CO_AWAIT for the whole program, as greenback's CMake target does, or use a newer Asio."
+#error \
+    "greenback needs co_await in Asio, which does not see it in this compiler: compile with -std=c++20 and without ASIO_DISABLE_CO_AWAIT; with clang and an Asio before 1.26 define ASIO_HAS_CO_AWAIT for the whole program, as greenback's CMake target does, or use a newer Asio."
 #endif
 #endif
 

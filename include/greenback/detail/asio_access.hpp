@@ -171,7 +171,7 @@ template struct reveal<launch_stack_tag, &asio::detail::call_stack<asio::detail:
 
 /// The innermost entry; null if there is none.
 template <class Entry>
-[[gnu::always_inline]] inline const void* innermost(asio::detail::tss_ptr<Entry> const& top) noexcept {
+[[gnu::always_inline]] inline void const* innermost(asio::detail::tss_ptr<Entry> const& top) noexcept {
     Entry* const entry = top;
     return entry;
 }

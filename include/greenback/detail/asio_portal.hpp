@@ -77,7 +77,7 @@ protected:
     virtual void wait_parked_in_coroutine(errand e) = 0;
 
     asio::cancellation_state* state_; ///< these two are set by `prepare`
-    const void* executor_;            ///< the task's, of type `executor_type()`
+    void const* executor_;            ///< the task's, of type `executor_type()`
 };
 
 /// Is this code run inline on `f` by something that is not its synchronous code: a nested `run` or `poll` of an event

@@ -26,8 +26,8 @@ template <class T> constexpr std::string_view name_of() noexcept {
 
 /// Does `T` come from the Asio that greenback was not built for? Told by its name, since that Asio need not be there.
 template <class T>
-inline constexpr bool
-    of_other_asio = name_of<std::remove_cvref_t<T>>().starts_with(GREENBACK_BACKEND == 0 ? "boost::asio::" : "asio::");
+inline constexpr bool of_other_asio =
+    name_of<std::remove_cvref_t<T>>().starts_with(GREENBACK_BACKEND == 0 ? "boost::asio::" : "asio::");
 
 #if defined(GREENBACK_USE_BOOST_ASIO)
 #define GREENBACK_OTHER_ASIO \
@@ -45,19 +45,18 @@ inline constexpr bool
 template <class F, class... Args>
 concept callable_with_copies = std::invocable<std::decay_t<F>, std::decay_t<Args>...>;
 template <class F, class... Args>
-concept callable_with_lvalues = std::invocable < std::decay_t<F>
-&, std::decay_t<Args>&... > ;
+concept callable_with_lvalues = std::invocable<std::decay_t<F>&, std::decay_t<Args>&...>;
 
 /// The type of such a call; where there is none, one that does not lead to a second error.
-template <class F, class... Args> struct call_type { using type = void; };
-template <class F, class... Args>
-requires callable_with_copies<F, Args...>
-struct call_type<F, Args...> : std::invoke_result<std::decay_t<F>, std::decay_t<Args>...> {
+template <class F, class... Args> struct call_type {
+    using type = void;
 };
 template <class F, class... Args>
-requires(!callable_with_copies<F, Args...> && callable_with_lvalues<F, Args...>) struct call_type<F, Args...>
-    : std::invoke_result<std::decay_t<F>&, std::decay_t<Args>&...> {
-};
+    requires callable_with_copies<F, Args...>
+struct call_type<F, Args...> : std::invoke_result<std::decay_t<F>, std::decay_t<Args>...> {};
+template <class F, class... Args>
+    requires(!callable_with_copies<F, Args...> && callable_with_lvalues<F, Args...>)
+struct call_type<F, Args...> : std::invoke_result<std::decay_t<F>&, std::decay_t<Args>&...> {};
 
 /// Part of the functions' return types, so that these are the first errors that a compiler finds.
 template <class F, class... Args> struct checked_call {
@@ -77,8 +76,12 @@ template <class F, class... Args> struct checked_call {
     using type = typename call_type<F, Args...>::type;
 };
 /// The overload with a stack allocator is meant.
-template <class... Args> struct checked_call<std::allocator_arg_t, Args...> { using type = void; };
-template <class... Args> struct checked_call<std::allocator_arg_t const&, Args...> { using type = void; };
+template <class... Args> struct checked_call<std::allocator_arg_t, Args...> {
+    using type = void;
+};
+template <class... Args> struct checked_call<std::allocator_arg_t const&, Args...> {
+    using type = void;
+};
 
 template <class F, class... Args> struct checked_synchronous_call {
     using type = std::decay_t<typename checked_call<F, Args...>::type>;

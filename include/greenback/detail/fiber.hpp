@@ -131,14 +131,14 @@ struct fiber {
 
     // Sanitizers: the fiber's own fake stack and TSan state, and the resumer's, learned on every way in.
     void* asan_fake_stack = nullptr;
-    const void* resumer_bottom = nullptr;
+    void const* resumer_bottom = nullptr;
     std::size_t resumer_size = 0;
     void* tsan_fiber = nullptr;
     void* tsan_resumer = nullptr;
 
     /// For the portal that the fiber runs for: so it takes memory where a page is in use anyway.
     alignas(16) unsigned char portal_memory[336];
-    static fiber& of_portal(const void* in_memory) noexcept;
+    static fiber& of_portal(void const* in_memory) noexcept;
 
     /// On the pool's stacks the fiber doesn't end before it is back.
     operation_memory own_operation_memory;
@@ -168,13 +168,13 @@ struct fiber {
         other.store(reinterpret_cast<std::uintptr_t>(resumer) + in_mark, std::memory_order_relaxed);
     }
 
-    const char* stack_bottom() const noexcept { return static_cast<const char*>(stack.sp) - stack.size; }
-    bool holds(const void* address) const noexcept {
+    char const* stack_bottom() const noexcept { return static_cast<char const*>(stack.sp) - stack.size; }
+    bool holds(void const* address) const noexcept {
         return std::uintptr_t(address) - std::uintptr_t(stack_bottom()) < stack.size;
     }
 };
 
-inline fiber& fiber::of_portal(const void* in_memory) noexcept {
+inline fiber& fiber::of_portal(void const* in_memory) noexcept {
     static_assert(std::is_standard_layout_v<fiber>);
     return *reinterpret_cast<fiber*>(std::uintptr_t(in_memory) - offsetof(fiber, portal_memory));
 }
@@ -216,9 +216,9 @@ constexpr auto* jump_fcontext_address = &boost::context::detail::jump_fcontext;
                  "leaq 128(%%rsp), %%rsp"
                  : "=&a"(from), "+D"(to), "+S"(data)
                  : [switcher] "m"(jump_fcontext_address)
-                 : "rcx", "rdx", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
-                   "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "st", "st(1)",
-                   "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
+                 : "rcx", "rdx", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
+                   "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "st",
+                   "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
 #if defined(__MMX__)
                    ,
                    "mm0", "mm1", "mm2", "mm3", "mm4", "mm5", "mm6", "mm7"

@@ -22,13 +22,9 @@ concept awaiter = requires(X& x, std::coroutine_handle<> h) {
 };
 
 template <class X>
-concept has_member_co_await = requires(X&& x) {
-    std::forward<X>(x).operator co_await();
-};
+concept has_member_co_await = requires(X&& x) { std::forward<X>(x).operator co_await(); };
 template <class X>
-concept has_free_co_await = requires(X&& x) {
-    operator co_await(std::forward<X>(x));
-};
+concept has_free_co_await = requires(X&& x) { operator co_await(std::forward<X>(x)); };
 
 template <class X>
 concept foreign_awaitable = has_member_co_await<X> || has_free_co_await<X> || awaiter<std::remove_reference_t<X>>;

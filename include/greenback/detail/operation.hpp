@@ -81,7 +81,7 @@ private:
 #if GREENBACK_ASIO_VERSION >= 103300
 /// Whatever else tells whether an operation has failed, as its `disposition_traits` say.
 template <class Disposition, class... Ts>
-requires asio::is_disposition<Disposition>::value
+    requires asio::is_disposition<Disposition>::value
 class operation_result<Disposition, Ts...> : public operation_values<Ts...> {
 public:
     template <class... Us> void set(Disposition d, Us&&... us) {

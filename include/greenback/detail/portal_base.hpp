@@ -23,7 +23,7 @@ struct errand {
 /// What portals have in common that serve tasks of one executor type: a portal is told by the address of its kind. That
 /// address must be the same in all of a program's shared objects, also in those built with -fvisibility=hidden.
 struct portal_kind {
-    const std::type_info* executor_type;
+    std::type_info const* executor_type;
     int backend; ///< 0: standalone Asio, 1: Boost.Asio
 };
 
@@ -37,14 +37,14 @@ class portal_base {
 public:
     /// @param here the thread this is on, where the fiber will be entered first
     explicit portal_base(thread_state& here) noexcept : entered_on_(&here), kind_(&unprepared_kind) {}
-    portal_base(const portal_base&) = delete;
-    portal_base& operator=(const portal_base&) = delete;
+    portal_base(portal_base const&) = delete;
+    portal_base& operator=(portal_base const&) = delete;
 
-    const std::type_info& executor_type() const noexcept { return *kind_->executor_type; }
+    std::type_info const& executor_type() const noexcept { return *kind_->executor_type; }
     int backend() const noexcept { return kind_->backend; }
     bool abandoned() const noexcept { return abandoned_; }
     /// One comparison for the question whether an awaitable of a certain kind can be awaited here.
-    const portal_kind* kind() const noexcept { return kind_; }
+    portal_kind const* kind() const noexcept { return kind_; }
     /// Has the fiber's job returned?
     bool done() const noexcept { return !home().is_busy(); }
     /// The fiber in whose record it lies.
@@ -94,7 +94,7 @@ protected:
     portal_base* outer_;         ///< the portal whose fiber the resumer is on, while this one is in; or null
     thread_state* entered_on_;   ///< the thread whose fiber this is while it is in
     errand errand_;              ///< written by the fiber before it goes out, read by its resumer
-    const portal_kind* kind_;    ///< at first `unprepared_kind`; once the task is being destroyed `abandoned_kind`
+    portal_kind const* kind_;    ///< at first `unprepared_kind`; once the task is being destroyed `abandoned_kind`
     bool abandoned_;             ///< the task is being destroyed. Written by `prepare` and by `abandon`.
 
 public:

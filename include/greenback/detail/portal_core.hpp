@@ -70,8 +70,7 @@ public:
     }
 
     /// For the task that runs frame `at`, from that on; trampoline `t` leads here.
-    portal_core(frame& at, std::coroutine_handle<> t, thread_state& here) noexcept
-        : asio_portal(here) {
+    portal_core(frame& at, std::coroutine_handle<> t, thread_state& here) noexcept : asio_portal(here) {
         prepare(at, t);
         runs_function_ = false;
         gate_.set_out();
@@ -327,7 +326,9 @@ private:
     /// The task is being destroyed: destroy what was awaited, and go on unwinding in `body`.
     template <class T>
     [[noreturn, gnu::noinline, gnu::cold]] void leave_abandoned(frame& body, asio::awaitable<T, Executor>& x) {
-        { asio::awaitable<T, Executor> destroyed_first = std::move(x); }
+        {
+            asio::awaitable<T, Executor> destroyed_first = std::move(x);
+        }
         attach_stand_in(body);
         throw_abandoned();
     }
@@ -549,7 +550,7 @@ private:
     initiation_gate gate_;                             ///< Asio before 1.24 only
 #if GREENBACK_ASIO_VERSION >= 102400
     resume_context* after_suspend_; ///< of the frame in whose place the trampoline was resumed last. Written by that.
-    resume_context initiation_; ///< what a frame on the fiber has left to be initiated: from `step` to the resumer
+    resume_context initiation_;     ///< what a frame on the fiber has left to be initiated: from `step` to the resumer
 #else
     /// The trampoline was resumed, since this visit of the fiber began. Written by `goes_on_here`.
     bool resumed_again_ = false;

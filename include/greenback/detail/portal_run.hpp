@@ -58,7 +58,7 @@ private:
     T* to_;
 };
 template <class T>
-requires std::is_empty_v<T>
+    requires std::is_empty_v<T>
 class reference_to<T> : T {
 public:
     reference_to(T&) noexcept {}

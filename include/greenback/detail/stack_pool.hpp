@@ -35,7 +35,7 @@ std::size_t acquire_stacks(std::size_t size, stack* out, std::size_t count);
 
 /// Gives stacks back, of any sizes, the last one to be handed out first.
 /// @pre each came from `acquire_stack` or `acquire_stacks`, and nothing runs on it any more.
-void release_stacks(const stack* stacks, std::size_t count) noexcept;
+void release_stacks(stack const* stacks, std::size_t count) noexcept;
 inline void release_stack(stack s) noexcept { release_stacks(&s, 1); }
 
 /// Gives the memory of a stack back to the system, all but the `keep_top_bytes` at its top (rounded up to
@@ -68,11 +68,9 @@ void for_each_stack(void (*visit)(void* top, std::size_t size, bool in_use, void
 /// The same for a callable `visit(stack, in_use)`.
 template <class Visitor> void for_each_stack(Visitor&& visit) {
     using visitor = std::remove_reference_t<Visitor>;
-    for_each_stack(
-        [](void* top, std::size_t size, bool in_use, void* arg) {
-            (*static_cast<visitor*>(arg))(stack{top, size}, in_use);
-        },
-        const_cast<void*>(static_cast<const void*>(std::addressof(visit))));
+    for_each_stack([](void* top, std::size_t size, bool in_use,
+                      void* arg) { (*static_cast<visitor*>(arg))(stack{top, size}, in_use); },
+                   const_cast<void*>(static_cast<void const*>(std::addressof(visit))));
 }
 
 /// Bytes of inaccessible memory below each stack.

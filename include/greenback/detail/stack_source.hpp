@@ -35,8 +35,8 @@ struct cached_stack {
 template <class StackAllocator> class allocated_stack {
 public:
     template <class A>
-    requires(!std::same_as<std::decay_t<A>, allocated_stack>) explicit allocated_stack(A&& alloc)
-        : alloc_(std::forward<A>(alloc)) {}
+        requires(!std::same_as<std::decay_t<A>, allocated_stack>)
+    explicit allocated_stack(A&& alloc) : alloc_(std::forward<A>(alloc)) {}
 
     struct shortcut {
         explicit shortcut(allocated_stack&) noexcept {}

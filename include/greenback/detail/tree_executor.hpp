@@ -77,16 +77,18 @@ public:
     Inner const& inner() const noexcept { return inner_; }
 
     template <class Property>
-    requires asio::can_require<Inner const&, Property>::value auto require(Property const& p) const {
+        requires asio::can_require<Inner const&, Property>::value
+    auto require(Property const& p) const {
         return wrap(asio::require(inner_, p));
     }
     template <class Property>
-    requires asio::can_prefer<Inner const&, Property>::value auto prefer(Property const& p) const {
+        requires asio::can_prefer<Inner const&, Property>::value
+    auto prefer(Property const& p) const {
         return wrap(asio::prefer(inner_, p));
     }
     template <class Property>
-    requires asio::can_query<Inner const&, Property>::value auto query(Property const& p) const
-        noexcept(asio::is_nothrow_query<Inner const&, Property>::value) ->
+        requires asio::can_query<Inner const&, Property>::value
+    auto query(Property const& p) const noexcept(asio::is_nothrow_query<Inner const&, Property>::value) ->
         typename asio::query_result<Inner const&, Property>::type {
         return asio::query(inner_, p);
     }
