@@ -12,8 +12,8 @@ if(NOT TARGET Boost::context)
     if(NOT Boost_FOUND)
         message(
             FATAL_ERROR
-            "greenback needs Boost.Context 1.81 or newer, with its CMake package. Install it (on Debian: "
-            "libboost-context1.81-dev) or point CMAKE_PREFIX_PATH or Boost_DIR to it."
+            "greenback needs Boost.Context 1.81 or newer, with its CMake package. Install it (on Debian 12: "
+            "libboost-context1.81-dev, on 13: libboost-context-dev) or point CMAKE_PREFIX_PATH or Boost_DIR to it."
         )
     endif()
 endif()

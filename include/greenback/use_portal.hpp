@@ -17,8 +17,9 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 ///
 /// @pre as for `await_`.
 /// @returns, from the initiating function, `void`, the value or a tuple of the values that follow the operation's
-///     `error_code` or `exception_ptr`.
-/// @throws the operation's error (`error_code` as `system_error`) · what its initiation throws · `no_portal` ·
+///     `error_code` or `exception_ptr` (since Asio 1.33, whatever has `disposition_traits`).
+/// @throws the operation's error (`error_code` as `system_error`) · what its initiation throws before it takes the
+///     handler (what it throws after that does what it does in a plain task: see docs/pitfalls.md) · `no_portal` ·
 ///     `abandoned`
 ///
 /// Cancellation: the operation gets the task's cancellation slot; a task already cancelled throws instead of starting
