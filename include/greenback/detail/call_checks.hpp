@@ -31,14 +31,13 @@ inline constexpr bool of_other_asio =
 
 #if defined(GREENBACK_USE_BOOST_ASIO)
 #define GREENBACK_OTHER_ASIO \
-    "greenback: this comes from standalone Asio, and greenback is built for Boost.Asio: include <boost/asio.hpp> and " \
-    "use " \
-    "boost::asio, or build greenback and the program without GREENBACK_USE_BOOST_ASIO"
+    "greenback: this comes from standalone Asio, and greenback is built for Boost.Asio: include <boost/asio.hpp> " \
+    "and use boost::asio, or build greenback and the program without GREENBACK_USE_BOOST_ASIO"
 #else
 #define GREENBACK_OTHER_ASIO \
     "greenback: this comes from Boost.Asio, and greenback is built for standalone Asio: build it with " \
-    "-DGREENBACK_USE_BOOST_ASIO=ON (without CMake, define GREENBACK_USE_BOOST_ASIO), or include <asio.hpp> and use " \
-    "asio"
+    "-DGREENBACK_USE_BOOST_ASIO=ON (without CMake, define GREENBACK_USE_BOOST_ASIO), or include <asio.hpp> and " \
+    "use asio"
 #endif
 
 /// `f` and `args` are copied, and the copies are passed on as rvalues.
