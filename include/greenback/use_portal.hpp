@@ -4,6 +4,7 @@
 
 #include <greenback/detail/language.hpp>
 
+#include <greenback/detail/call_checks.hpp>
 #include <greenback/detail/operation.hpp>
 
 #include <type_traits>
@@ -30,6 +31,11 @@ inline namespace GREENBACK_BACKEND_NAMESPACE {
 /// Example: `asio::steady_timer(executor, 1s).async_wait(greenback::use_portal);`
 struct use_portal_t {
     constexpr use_portal_t() noexcept = default;
+
+    /// Not a handler. The Asio that greenback was not built for would take it for one, and say so at length.
+    template <class... Args> void operator()(Args&&...) const {
+        static_assert(detail::never<Args...>, "greenback::use_portal was taken for a handler. " GREENBACK_OTHER_ASIO);
+    }
 
     /// An executor that makes `use_portal` the default token of the I/O objects on it.
     template <class InnerExecutor> struct executor_with_default : InnerExecutor {
