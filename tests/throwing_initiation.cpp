@@ -55,7 +55,13 @@ asio::awaitable<void> first_step_of_a_composed_operation_throws() {
                                                                                   asio::use_awaitable);
 }
 
-asio::awaitable<void> posts_to_no_executor() { co_await asio::post(asio::any_io_executor(), asio::use_awaitable); }
+#if GREENBACK_ASIO_VERSION >= 102800 // before, an empty executor is called, and the program crashes
+#define TEST_POST_TO_NO_EXECUTOR
+#endif
+
+[[maybe_unused]] asio::awaitable<void> posts_to_no_executor() {
+    co_await asio::post(asio::any_io_executor(), asio::use_awaitable);
+}
 
 using awaits_a_failure = asio::awaitable<void> (*)();
 struct failure {
@@ -65,7 +71,9 @@ struct failure {
 constexpr failure failures[] = {
     {"throws at once", initiation_throws_at_once}, {"throws with the handler", initiation_throws_with_the_handler},
     {"deferred", deferred_initiation_throws},      {"composed", first_step_of_a_composed_operation_throws},
+#if defined(TEST_POST_TO_NO_EXECUTOR)
     {"no executor", posts_to_no_executor},
+#endif
 };
 
 /// How the task came to where it awaits the failure: who resumes it decides what the exception passes through.
@@ -268,7 +276,7 @@ TEST_CASE("what the initiation of a use_portal operation throws before it takes 
             } catch (refused const&) {
                 ++caught;
             }
-#if GREENBACK_ASIO_VERSION >= 102400 // before, post has taken the handler when it finds that out
+#if defined(TEST_POST_TO_NO_EXECUTOR)
             CHECK_THROWS_AS(asio::post(asio::any_io_executor(), use_portal), asio::execution::bad_executor);
 #endif
             if (i == 1)
