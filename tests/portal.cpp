@@ -105,6 +105,17 @@ TEST_CASE("with_portal_run_sync decay-copies the function and its arguments when
     CHECK(copies == 1);
 }
 
+TEST_CASE("a generic function is not looked into for a call with lvalues", "[portal]") {
+    auto const take = [](std::unique_ptr<int> p) { return *p; };
+    auto const forward = [take](auto&& p) { return take(std::forward<decltype(p)>(p)); }; // no lvalue compiles
+    CHECK(run_task(greenback::with_portal_run_sync(forward, std::make_unique<int>(1))) == 1);
+    CHECK(run_task(greenback::portal().run(forward, std::make_unique<int>(2))) == 2);
+    auto const coroutine = [take](auto&& p) -> asio::awaitable<int> {
+        co_return take(std::forward<decltype(p)>(p)); // awaited while the argument lives
+    };
+    CHECK(run_task(greenback::with_portal_run(coroutine, std::make_unique<int>(3))) == 3);
+}
+
 TEST_CASE("functions, arguments and results may be move-only, and results without a default", "[portal]") {
     auto p = run_task(with_portal_run_sync(
         [own = std::make_unique<int>(1)](std::unique_ptr<int> x) {
@@ -454,6 +465,13 @@ TEST_CASE("the first thing that a portal's function does may be anything", "[por
     }
     CHECK(done == 4 * int(first_things.size()));
     CHECK(greenback::stats().live == 0);
+}
+
+TEST_CASE("a portal is moved, never copied: it owns its stack", "[portal]") {
+    STATIC_REQUIRE(std::is_nothrow_move_constructible_v<greenback::portal>);
+    STATIC_REQUIRE(std::is_nothrow_move_assignable_v<greenback::portal>);
+    STATIC_REQUIRE_FALSE(std::is_copy_constructible_v<greenback::portal>);
+    STATIC_REQUIRE_FALSE(std::is_copy_assignable_v<greenback::portal>);
 }
 
 TEST_CASE("a moved-from portal is one that has not run yet", "[portal]") {

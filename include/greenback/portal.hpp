@@ -79,6 +79,10 @@ public:
         : stack_(new detail::kept_stack(
               detail::allocated_stack<std::decay_t<StackAllocator>>(std::forward<StackAllocator>(alloc)))) {}
 
+    /// Not copyable: two portals would share one stack, and its count is of one task at a time.
+    basic_portal(basic_portal&&) noexcept = default;
+    basic_portal& operator=(basic_portal&&) noexcept = default;
+
     /// Run `f(args...)` on this portal's stack; otherwise as `with_portal_run_sync`.
     /// @throws, from `co_await`, `portal_busy` if the portal is running a function at that moment.
     /// Cost: as `with_portal_run_sync`.

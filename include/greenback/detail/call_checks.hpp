@@ -46,6 +46,18 @@ concept callable_with_copies = std::invocable<std::decay_t<F>, std::decay_t<Args
 template <class F, class... Args>
 concept callable_with_lvalues = std::invocable<std::decay_t<F>&, std::decay_t<Args>&...>;
 
+/// How `f(args...)` can be called. The second question is asked only if the answer to the first is no: to ask it is to
+/// look into a generic lambda's body, which need not compile for lvalues.
+enum class how_callable { with_copies, with_lvalues, not_at_all };
+template <class F, class... Args> consteval how_callable find_how_callable() {
+    if constexpr (callable_with_copies<F, Args...>)
+        return how_callable::with_copies;
+    else if constexpr (callable_with_lvalues<F, Args...>)
+        return how_callable::with_lvalues;
+    else
+        return how_callable::not_at_all;
+}
+
 /// The type of such a call; where there is none, one that does not lead to a second error.
 template <class F, class... Args> struct call_type {
     using type = void;
@@ -64,11 +76,11 @@ template <class F, class... Args> struct checked_call {
         "greenback: the function and its arguments are copied, and one of them can't be: write std::move(x), or "
         "std::ref(x) to pass a reference");
     static_assert(
-        callable_with_copies<F, Args...> || !callable_with_lvalues<F, Args...>,
+        find_how_callable<F, Args...>() != how_callable::with_lvalues,
         "greenback: the function takes an lvalue reference, and would be passed a copy: write std::ref(x) to pass "
         "a reference to x, which must live until the function has returned");
     static_assert(
-        callable_with_copies<F, Args...> || callable_with_lvalues<F, Args...>,
+        find_how_callable<F, Args...>() != how_callable::not_at_all,
         "greenback: the function can't be called with these arguments. They are copied and passed on as rvalues, "
         "as by std::thread: write std::ref(x) for a parameter that is an lvalue reference");
     static_assert(!of_other_asio<typename call_type<F, Args...>::type>, GREENBACK_OTHER_ASIO);

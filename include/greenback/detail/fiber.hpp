@@ -118,7 +118,7 @@ struct fiber {
     /// For who found it on a stack. What is there instead may be being written by anybody, so ThreadSanitizer is not to
     /// see the first look.
     bool valid() const noexcept { return looks_valid() && __atomic_load_n(&magic, __ATOMIC_ACQUIRE) == magic_value; }
-    [[gnu::noinline, gnu::no_sanitize("thread")]] bool looks_valid() const noexcept {
+    __attribute__((noinline, no_sanitize("thread"))) bool looks_valid() const noexcept { // the form that clang has, too
         return *const_cast<std::uint64_t const volatile*>(&magic) == magic_value;
     }
     void set_valid(bool is) noexcept { __atomic_store_n(&magic, is ? magic_value : 0, __ATOMIC_RELEASE); }
