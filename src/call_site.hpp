@@ -14,26 +14,18 @@ inline bool is_use_portal(std::source_location const& where) noexcept {
     return std::string_view(where.file_name()).ends_with("use_portal.hpp");
 }
 
-/// The type of the operation's initiation, out of the name of the function that took it: "... [with Initiation = X; ..."
-/// by g++, "... [Initiation = X, ..." by clang. Empty if that is not in it. Allocates nothing: signal handlers ask.
+/// The type of the operation's initiation, out of the name of the function that took it: "... [with Initiation = X;
+/// InitArgs = ..." by g++, "... Initiation = X, InitArgs = ..." by clang. Empty if that is not in it. Allocates nothing:
+/// signal handlers ask.
 inline std::string_view operation_at(std::source_location const& where) noexcept {
     std::string_view text = where.function_name();
-    constexpr std::string_view label = "Initiation = ";
+    constexpr std::string_view label = "Initiation = ", next = " InitArgs = ";
     std::size_t const start = text.find(label);
     if (start == text.npos)
         return {};
     text.remove_prefix(start + label.size());
-    int depth = 0;
-    for (std::size_t i = 0; i != text.size(); ++i) {
-        char const c = text[i];
-        if (depth == 0 && (c == ';' || c == ',' || c == ']'))
-            return text.substr(0, i);
-        if (c == '<' || c == '(' || c == '[' || c == '{')
-            ++depth;
-        else if (c == '>' || c == ')' || c == ']' || c == '}')
-            --depth;
-    }
-    return text;
+    std::size_t const end = text.find(next);
+    return end == text.npos || end == 0 ? text : text.substr(0, end - 1); // without the ';' or ','
 }
 
 } // namespace greenback::detail

@@ -176,6 +176,28 @@ TEST_CASE("what the initiation of a use_portal operation throws with the handler
     });
 }
 
+TEST_CASE("what the initiation of a deferred operation throws leaves run(), as with co_await",
+          "[throwing_initiation]") {
+    auto const how = GENERATE(TEST_EVERY_KIND);
+    auto const before = GENERATE(after::nothing, after::await, after::use_portal);
+    CAPTURE(how, int(before));
+    check_leaves_run([]() -> asio::awaitable<void> { co_await throws_at_once(asio::deferred); });
+    check_leaves_run([&] {
+        return in_portal(how, [&] {
+            come_there_by(before);
+            await_(throws_at_once(asio::deferred));
+            FAIL("it was awaited to its end");
+        });
+    });
+    check_leaves_run([&] {
+        return in_portal(how, [&] {
+            come_there_by(before);
+            await_(throws_with_the_handler(asio::deferred));
+            FAIL("it was awaited to its end");
+        });
+    });
+}
+
 TEST_CASE("a completion handler that throws inside the task's last initiation is heard of by run()",
           "[throwing_initiation]") {
     // The last operation completes inline: the task ends, and its handler throws, while that is being initiated.

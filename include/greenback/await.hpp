@@ -77,7 +77,7 @@ concept awaited_by_asio = requires(X&& x, std::source_location const& where) { a
 
 /// An operation that waits to be told what to do with its result: `timer.async_wait(asio::deferred)`.
 template <class X>
-concept asynchronous_operation = std::invocable<X, use_portal_t>;
+concept asynchronous_operation = std::invocable<X, use_this_portal>;
 
 } // namespace GREENBACK_BACKEND_NAMESPACE
 } // namespace greenback::detail

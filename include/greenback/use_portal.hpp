@@ -81,16 +81,17 @@ public:
         std::source_location const where = std::source_location::current();
         greenback::detail::asio_portal& portal = greenback::detail::portal_in_force(where);
         portal.where_ = where;
-        return greenback::detail::operation<result, Initiation&&, InitArgs&&...>(
-                   portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...)
-            .run();
+        using operation = greenback::detail::operation<greenback::detail::not_started::throws_at_call, result,
+                                                       Initiation&&, InitArgs&&...>;
+        return operation(portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...).run();
     }
 };
 
 namespace greenback::detail {
 inline namespace GREENBACK_BACKEND_NAMESPACE {
 
-/// The token with which `await_` starts an operation: it has the portal, which knows the place already.
+/// The token with which `await_` starts an operation: it has the portal, which knows the place already. The meaning is
+/// that of `co_await`, also where the initiation throws.
 struct use_this_portal {
     asio_portal& portal;
 };
@@ -108,8 +109,8 @@ public:
     template <class Initiation, class... InitArgs>
     [[gnu::always_inline]] static return_type initiate(Initiation&& initiation,
                                                        greenback::detail::use_this_portal token, InitArgs&&... args) {
-        return greenback::detail::operation<result, Initiation&&, InitArgs&&...>(
-                   token.portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...)
-            .run();
+        using operation = greenback::detail::operation<greenback::detail::not_started::throws_as_asio, result,
+                                                       Initiation&&, InitArgs&&...>;
+        return operation(token.portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...).run();
     }
 };

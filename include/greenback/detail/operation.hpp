@@ -153,9 +153,15 @@ template <class Initiation>
     return portal.runs_on(initiation.get_executor());
 }
 
+/// Where goes what an initiation throws before it has taken the handler?
+enum class not_started {
+    throws_at_call, ///< to who called the initiating function, as with a blocking one
+    throws_as_asio, ///< since Asio 1.24 out of `run()`, the task being lost, as with a coroutine's operation
+};
+
 /// One operation, from its initiation to its result; lives on the fiber's stack, as does what the initiating function
 /// was called with: it hasn't returned. `Initiation` and `Args` are references.
-template <class Result, class Initiation, class... Args> class operation {
+template <not_started NotStarted, class Result, class Initiation, class... Args> class operation {
 public:
     operation(asio_portal& portal, Initiation&& initiation, Args&&... args) noexcept
         : portal_(portal), initiation_(std::forward<Initiation>(initiation)), args_(std::forward<Args>(args)...) {}
@@ -186,13 +192,12 @@ private:
                 },
                 op.args_);
         } catch (...) {
-            if (!handler.still_here()) {
-                // Started or lost, nobody can tell, nor whether there still is a portal. As Asio does with a
-                // coroutine's operation:
-                if constexpr (initiates_while_suspending)
-                    std::terminate();
-                else
-                    throw;
+            if constexpr (initiates_while_suspending) {
+                if (!handler.still_here()) // started or lost, nobody can tell, nor whether there still is a portal
+                    std::terminate();      // as Asio does with a coroutine's operation
+            } else {
+                if (NotStarted == not_started::throws_as_asio || !handler.still_here())
+                    throw; // a handler that is still here ends the task by its destructor
             }
             handler.release();
             op.not_started_ = std::current_exception();
