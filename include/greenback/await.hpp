@@ -14,8 +14,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// The portal for an awaitable with this executor type. @throws what stands in the way, having destroyed `x` unrun
 template <class T, class Executor>
@@ -79,11 +78,9 @@ concept awaited_by_asio = requires(X&& x, std::source_location const& where) { a
 template <class X>
 concept asynchronous_operation = std::invocable<X, use_this_portal>;
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
 
-namespace greenback {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// Await `x` from synchronous code: the meaning of `co_await x`, written in the task that runs the code.
 ///
@@ -122,5 +119,4 @@ template <class Awaitable>
     }
 }
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback
+} // namespace greenback::inline GREENBACK_BACKEND_NAMESPACE

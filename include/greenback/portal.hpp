@@ -12,8 +12,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace greenback {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// May `await_` be called right here, right now? False outside of a portal, in code that others run inline on its stack
 /// as far as that can be told, and while the task is being destroyed (so a destructor can ask first).
@@ -99,5 +98,4 @@ private:
 
 using portal = basic_portal<>;
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback
+} // namespace greenback::inline GREENBACK_BACKEND_NAMESPACE

@@ -34,8 +34,9 @@ struct rethrow_t {
 /// Example: `asio::co_spawn(loop, session(std::move(socket)), greenback::rethrow);`
 inline constexpr rethrow_t rethrow{};
 
-namespace detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+} // namespace greenback
+
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 template <class T>
 inline constexpr bool is_executor = asio::is_executor<T>::value || asio::execution::is_executor<T>::value;
@@ -52,10 +53,9 @@ template <class ExecutorOrContext> auto executor_of(ExecutorOrContext& where) {
         return where.get_executor();
 }
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
 
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// Start a task that is the synchronous function `f`, which may `await_`, as may whatever it calls:
 /// `co_spawn(where, with_portal_run_sync(f), token)`, for code that has no coroutine at all.
@@ -94,5 +94,4 @@ auto spawn(ExecutorOrContext&& where, F f, CompletionToken&& token) {
     }
 }
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback
+} // namespace greenback::inline GREENBACK_BACKEND_NAMESPACE

@@ -8,8 +8,7 @@
 #include <greenback/detail/tree_executor.hpp>
 #include <greenback/portal.hpp>
 
-namespace greenback {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// Give the current task a portal, until it ends: in the coroutine that awaits this, in its callers and in whatever
 /// they await from now on, `has_portal()` is true. Write it once in each task whose coroutines call synchronous code
@@ -73,5 +72,4 @@ auto with_portal_run_tree(F&& f, Args&&... args) -> detail::awaitable_result<F, 
         detail::call_in_tree<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f), std::forward<Args>(args)...));
 }
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback
+} // namespace greenback::inline GREENBACK_BACKEND_NAMESPACE

@@ -10,8 +10,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace greenback {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// The completion token that makes an initiating function return the operation's result, as a blocking function would:
 /// `std::size_t n = socket.async_read_some(buffer, greenback::use_portal)`.
@@ -64,8 +63,7 @@ struct use_portal_t {
 
 inline constexpr use_portal_t use_portal{};
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback
+} // namespace greenback::inline GREENBACK_BACKEND_NAMESPACE
 
 /// Asio's customisation point for completion tokens.
 template <class R, class... Args> class GREENBACK_ASIO_ROOT::async_result<greenback::use_portal_t, R(Args...)> {
@@ -87,8 +85,7 @@ public:
     }
 };
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// The token with which `await_` starts an operation: it has the portal, which knows the place already. The meaning is
 /// that of `co_await`, also where the initiation throws.
@@ -96,8 +93,7 @@ struct use_this_portal {
     asio_portal& portal;
 };
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
 
 template <class R, class... Args>
 class GREENBACK_ASIO_ROOT::async_result<greenback::detail::use_this_portal, R(Args...)> {

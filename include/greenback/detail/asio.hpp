@@ -111,12 +111,10 @@ using ::asio::system_error;
 #endif
 #endif
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// Before Asio 1.24 an operation is initiated inside its coroutine's `await_suspend`, that is, while the fiber is still
 /// in; since then after the coroutine's `resume()` has returned, which can be left to the fiber's resumer.
 inline constexpr bool initiates_while_suspending = GREENBACK_ASIO_VERSION < 102400;
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

@@ -34,8 +34,7 @@
 #include <coroutine>
 #include <memory>
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 struct access_key {};
 
@@ -45,8 +44,7 @@ template <class Executor> using entry_frame = frame_of<asio::detail::awaitable_t
 template <class Executor> using entry_awaitable = asio::awaitable<asio::detail::awaitable_thread_entry_point, Executor>;
 template <class Executor> using task_thread = asio::detail::awaitable_thread<Executor>;
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
 
 /// The friend: private members of `awaitable` and of the entry frame.
 template <> class GREENBACK_ASIO_ROOT::detail::awaitable_thread<greenback::detail::access_key> {
@@ -88,8 +86,7 @@ public:
     template <class Entry> static auto& executor(Entry& e) noexcept { return e.u_.executor_; }
 };
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 using private_access = asio::detail::awaitable_thread<access_key>;
 
@@ -190,5 +187,4 @@ inline entry_frame<asio::any_io_executor>* spawned_task(asio::detail::executor_f
     return awaited_by_entry ? entry : nullptr;
 }
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

@@ -6,8 +6,7 @@
 #include <greenback/detail/portal_base.hpp>
 #include <greenback/error.hpp>
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// The same type? The address answers for nearly every call; only a type from another shared object needs the name.
 inline bool same_type(std::type_info const& a, std::type_info const& b) noexcept { return &a == &b || a == b; }
@@ -135,5 +134,4 @@ protected:
     return static_cast<asio_portal&>(*p);
 }
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

@@ -9,8 +9,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 template <class A> inline constexpr bool is_awaitable = false;
 template <class T, class Executor> inline constexpr bool is_awaitable<asio::awaitable<T, Executor>> = true;
@@ -115,5 +114,4 @@ template <class F, class... Args> struct checked_asynchronous_call {
 template <class F, class... Args> using call_result = typename checked_synchronous_call<F, Args...>::type;
 template <class F, class... Args> using awaitable_result = typename checked_asynchronous_call<F, Args...>::type;
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

@@ -11,8 +11,7 @@
 #include <optional>
 #include <utility>
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 template <class X>
 concept awaiter = requires(X& x, std::coroutine_handle<> h) {
@@ -169,16 +168,14 @@ struct bridge::promise_type {
     bridge bridge_;
 };
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
 
 template <class... Args>
 struct std::coroutine_traits<std::coroutine_handle<greenback::detail::bridge::promise_type>, Args...> {
     using promise_type = greenback::detail::bridge::promise_type;
 };
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 inline bridge::handle make_bridge(std::shared_ptr<pending_bridges> const&, asio::any_io_executor const&,
                                   foreign_handler&) {
@@ -259,5 +256,4 @@ template <class X> decltype(auto) await_foreign(X&& x, std::source_location cons
     return a.await_resume();
 }
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

@@ -7,8 +7,7 @@
 #include <coroutine>
 #include <utility>
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// What a portal knows of the frames it has exchanged the handles of.
 template <class Executor> struct exchanged_frames {
@@ -99,5 +98,4 @@ template <class Executor> struct frame_exchange {
     }
 };
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

@@ -11,8 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// The values of an operation's result, on the waiting fiber's stack: from the handler's arguments to a returned value
 /// or an exception.
@@ -213,5 +212,4 @@ private:
     std::exception_ptr not_started_;
 };
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

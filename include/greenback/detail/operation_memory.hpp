@@ -7,8 +7,7 @@
 
 #include <cstddef>
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// The associated allocator of `use_portal`'s handler. What doesn't fit, or comes when the portal has gone, goes where
 /// Asio's own operations keep theirs.
@@ -56,5 +55,4 @@ private:
     operation_memory* memory_;
 };
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

@@ -49,8 +49,7 @@
 #define GREENBACK_IN_AWAIT_SUSPEND [[gnu::always_inline]] inline
 #endif
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 template <class Executor> class portal_core final : public asio_portal {
 public:
@@ -559,5 +558,4 @@ private:
     alignas(thread) unsigned char left_[sizeof(thread)];   ///< the task, from `goes_on_here` to `go_on`
 };
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

@@ -13,8 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 // ---- the coroutine -------------------------------------------------------------------------------------------------
 
@@ -210,8 +209,7 @@ private:
     std::tuple<Args&...> args_;
 };
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
 
 template <class R, class Executor, class Stack, class F, class... Args>
 struct std::coroutine_traits<GREENBACK_ASIO_ROOT::awaitable<R, Executor>, greenback::detail::portal_body, Stack, F,
@@ -219,8 +217,7 @@ struct std::coroutine_traits<GREENBACK_ASIO_ROOT::awaitable<R, Executor>, greenb
     using promise_type = greenback::detail::portal_promise<R, Executor, Stack, F, Args...>;
 };
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 template <class R, class Executor, class Stack, class F, class... Args>
 asio::awaitable<R, Executor> portal_coroutine(portal_body, Stack, F, Args...) {
@@ -240,5 +237,4 @@ template <class R, class Executor, class Stack, class F, class... Args>
         return asio::awaitable<R, Executor>(); // does not compile: `checked_call` has said why
 }
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

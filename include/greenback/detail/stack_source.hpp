@@ -16,8 +16,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// From the thread's cache, and back to it.
 struct cached_stack {
@@ -174,5 +173,4 @@ private:
     kept_stack_owner stack_;
 };
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

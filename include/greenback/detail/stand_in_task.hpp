@@ -6,8 +6,7 @@
 
 #include <utility>
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// An entry frame to hold the frames of a task that is being destroyed; it never runs anything.
 template <class Executor> entry_awaitable<Executor> empty_task() { co_return; }
@@ -39,5 +38,4 @@ private:
     thread thread_;
 };
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

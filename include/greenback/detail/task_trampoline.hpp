@@ -8,8 +8,7 @@
 #include <exception>
 #include <utility>
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// `co_await` it for the promise of the very coroutine; it does not suspend.
 template <class Promise> struct promise_of_this {
@@ -173,16 +172,14 @@ public:
     }
 };
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
 
 template <class Executor>
 struct std::coroutine_traits<GREENBACK_ASIO_ROOT::awaitable<void, Executor>, greenback::detail::ensure_portal_body> {
     using promise_type = greenback::detail::ensure_portal_promise<Executor>;
 };
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 template <class Executor> asio::awaitable<void, Executor> ensure_portal_coroutine(ensure_portal_body) {
     using trampoline = task_trampoline<Executor>;
@@ -210,5 +207,4 @@ template <class F, class... Args> std::invoke_result_t<F, Args...> call_asynchro
     co_return co_await std::invoke(std::move(f), std::move(args)...);
 }
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

@@ -14,8 +14,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace greenback::detail {
-inline namespace GREENBACK_BACKEND_NAMESPACE {
+namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// Resumes an entry frame once; the frame it has then pushed gets a portal.
 class gatekeeper {
@@ -141,5 +140,4 @@ template <class F, class... Args> std::invoke_result_t<F, Args...> call_in_tree(
     co_return co_await std::invoke(std::move(f), std::move(args)...);
 }
 
-} // namespace GREENBACK_BACKEND_NAMESPACE
-} // namespace greenback::detail
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
