@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The one thread-local of the library, behind a function the compiler cannot see through.
 
-#include <greenback/detail/thread_state.hpp>
+#include <greenback/detail/fiber/thread_state.hpp>
 
 // Itanium C++ ABI, exception handling, 2.2.2. Declared here because <cxxabi.h> of LLVM's libc++abi leaves it out, and
 // exactly as GCC's declares it, which <exception> may have included.
@@ -15,7 +15,7 @@ constinit thread_local thread_state state_of_this_thread;
 
 namespace {
 
-[[gnu::noinline, gnu::cold]] void first_seen(thread_state& thread) noexcept {
+GREENBACK_COLD void first_seen(thread_state& thread) noexcept {
     thread.exceptions = reinterpret_cast<exception_state*>(__cxxabiv1::__cxa_get_globals());
     watch_for_overflow();
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Walks the records at the tops of all stacks.
 
-#include <greenback/detail/fiber.hpp>
-#include <greenback/detail/stack_pool.hpp>
+#include <greenback/detail/fiber/fiber.hpp>
+#include <greenback/detail/fiber/stack_pool.hpp>
 #include <greenback/diagnostics.hpp>
 
 namespace greenback {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Making, parking and destroying fibers: everything that is not on the path of an await.
 
-#include <greenback/detail/fiber.hpp>
-#include <greenback/detail/stack_pool.hpp>
-#include <greenback/detail/thread_state.hpp>
+#include <greenback/detail/fiber/fiber.hpp>
+#include <greenback/detail/fiber/stack_pool.hpp>
+#include <greenback/detail/fiber/thread_state.hpp>
 #include <greenback/stack.hpp>
 
 #include <algorithm>

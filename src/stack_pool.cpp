@@ -17,8 +17,8 @@
 //
 // What knows the operating system stands in namespace `os`, what explains a shortage in namespace `shortage`.
 
-#include <greenback/detail/stack_pool.hpp>
-#include <greenback/detail/thread_state.hpp>
+#include <greenback/detail/fiber/stack_pool.hpp>
+#include <greenback/detail/fiber/thread_state.hpp>
 #include <greenback/stack.hpp>
 
 #include <algorithm>
@@ -775,7 +775,7 @@ std::size_t rounded(std::size_t size) noexcept {
 } // namespace
 
 // ----------------------------------------------------------------------------------------------------
-// detail/stack_pool.hpp
+// detail/fiber/stack_pool.hpp
 namespace detail {
 
 std::size_t rounded_stack_size(std::size_t size) {

@@ -4,10 +4,10 @@
 
 #include "call_site.hpp"
 
-#include <greenback/detail/fiber.hpp>
-#include <greenback/detail/portal_base.hpp>
-#include <greenback/detail/stack_pool.hpp>
-#include <greenback/detail/thread_state.hpp>
+#include <greenback/detail/fiber/fiber.hpp>
+#include <greenback/detail/fiber/portal_base.hpp>
+#include <greenback/detail/fiber/stack_pool.hpp>
+#include <greenback/detail/fiber/thread_state.hpp>
 #include <greenback/stack.hpp>
 
 #include <algorithm>

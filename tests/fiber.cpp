@@ -5,8 +5,8 @@
 #include "support/catch.hpp"
 #include "support/child.hpp"
 
-#include <greenback/detail/fiber.hpp>
-#include <greenback/detail/thread_state.hpp>
+#include <greenback/detail/fiber/fiber.hpp>
+#include <greenback/detail/fiber/thread_state.hpp>
 
 #include <array>
 #include <cfenv>

@@ -4,7 +4,7 @@
 #include "support/child.hpp"
 #include "support/system.hpp"
 
-#include <greenback/detail/stack_pool.hpp>
+#include <greenback/detail/fiber/stack_pool.hpp>
 #include <greenback/stack.hpp>
 
 #include <algorithm>

@@ -2,11 +2,11 @@
 // 5. Awaiting from synchronous code: the one file that does the thing.
 #pragma once
 
-#include <greenback/detail/language.hpp>
+#include <greenback/detail/config.hpp>
 
-#include <greenback/detail/call_checks.hpp>
-#include <greenback/detail/foreign.hpp>
-#include <greenback/detail/portal_core.hpp>
+#include <greenback/detail/operation/foreign.hpp>
+#include <greenback/detail/portal/call_checks.hpp>
+#include <greenback/detail/portal/portal_core.hpp>
 #include <greenback/use_portal.hpp>
 
 #include <concepts>
@@ -18,8 +18,7 @@ namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// The portal for an awaitable with this executor type. @throws what stands in the way, having destroyed `x` unrun
 template <class T, class Executor>
-[[gnu::noinline, gnu::cold]] portal_base* check_portal(asio::awaitable<T, Executor>& x,
-                                                       std::source_location const& where) {
+GREENBACK_COLD portal_base* check_portal(asio::awaitable<T, Executor>& x, std::source_location const& where) {
     asio::awaitable<T, Executor> taken(std::move(x)); // destroyed by what is thrown
     portal_base* const p = check_portal_here(where);
     if (!same_type(p->executor_type(), typeid(Executor)))
@@ -30,7 +29,7 @@ template <class T, class Executor>
 
 /// `asio::awaitable`: pushed on the task's own frames and pumped here, on the fiber.
 template <class T, class Executor>
-[[gnu::always_inline]] inline T await_now(asio::awaitable<T, Executor>&& x, std::source_location const& where) {
+GREENBACK_SWITCH_PATH inline T await_now(asio::awaitable<T, Executor>&& x, std::source_location const& where) {
     portal_base* p = portal_here();
     if (!p || p->kind() != &kind_of_portal<Executor>) [[unlikely]]
         p = check_portal(x, where);
@@ -101,8 +100,8 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 /// Cost: none beyond `co_await`'s if `x` is ready; two stack switches if it is not. No allocation beyond that of `x`.
 /// Example: `std::size_t n = greenback::await_(socket.async_read_some(buffer, asio::deferred));`
 template <class Awaitable>
-[[gnu::always_inline]] inline decltype(auto) await_(Awaitable&& x,
-                                                    std::source_location where = std::source_location::current()) {
+GREENBACK_SWITCH_PATH inline decltype(auto) await_(Awaitable&& x,
+                                                   std::source_location where = std::source_location::current()) {
     if constexpr (detail::awaited_by_asio<Awaitable>) {
         return detail::await_now(std::forward<Awaitable>(x), where);
     } else if constexpr (detail::foreign_awaitable<Awaitable>) {

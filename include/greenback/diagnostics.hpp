@@ -2,7 +2,7 @@
 // 9. Seeing the portals of a process.
 #pragma once
 
-#include <greenback/detail/language.hpp>
+#include <greenback/detail/config.hpp>
 
 #include <cstddef>
 

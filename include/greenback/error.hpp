@@ -2,7 +2,7 @@
 // What can go wrong, and what to write instead.
 #pragma once
 
-#include <greenback/detail/language.hpp>
+#include <greenback/detail/config.hpp>
 
 #include <source_location>
 #include <stdexcept>

@@ -2,9 +2,9 @@
 // 4. A portal: run a synchronous function in a task so that it can await.
 #pragma once
 
-#include <greenback/detail/language.hpp>
+#include <greenback/detail/config.hpp>
 
-#include <greenback/detail/portal_run.hpp>
+#include <greenback/detail/portal/function_coroutine.hpp>
 
 #include <concepts>
 #include <functional>

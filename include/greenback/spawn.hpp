@@ -2,7 +2,7 @@
 // 8. Starting without a coroutine: a task that is a synchronous function, and what becomes of its exception.
 #pragma once
 
-#include <greenback/detail/language.hpp>
+#include <greenback/detail/config.hpp>
 
 #include <greenback/portal.hpp>
 

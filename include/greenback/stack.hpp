@@ -10,7 +10,7 @@
 //                       └──────────────────┘
 #pragma once
 
-#include <greenback/detail/language.hpp>
+#include <greenback/detail/config.hpp>
 
 #include <boost/context/stack_context.hpp>
 

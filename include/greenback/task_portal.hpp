@@ -2,10 +2,10 @@
 // 7. Portals for coroutines themselves, so that a coroutine's own body may call synchronous code that awaits.
 #pragma once
 
-#include <greenback/detail/language.hpp>
+#include <greenback/detail/config.hpp>
 
-#include <greenback/detail/task_trampoline.hpp>
-#include <greenback/detail/tree_executor.hpp>
+#include <greenback/detail/portal/task_trampoline.hpp>
+#include <greenback/detail/portal/tree_executor.hpp>
 #include <greenback/portal.hpp>
 
 namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {

@@ -2,10 +2,10 @@
 // 6. The completion token: start an operation, and return its result to synchronous code.
 #pragma once
 
-#include <greenback/detail/language.hpp>
+#include <greenback/detail/config.hpp>
 
-#include <greenback/detail/call_checks.hpp>
-#include <greenback/detail/operation.hpp>
+#include <greenback/detail/operation/operation.hpp>
+#include <greenback/detail/portal/call_checks.hpp>
 
 #include <type_traits>
 #include <utility>
@@ -73,8 +73,8 @@ public:
     using return_type = typename result::type;
 
     template <class Initiation, class... InitArgs>
-    [[gnu::always_inline]] static return_type initiate(Initiation&& initiation, greenback::use_portal_t,
-                                                       InitArgs&&... args) {
+    GREENBACK_SWITCH_PATH static return_type initiate(Initiation&& initiation, greenback::use_portal_t,
+                                                      InitArgs&&... args) {
         // The caller's place can't be had from a token. The name of this very function says what is waited for.
         std::source_location const where = std::source_location::current();
         greenback::detail::asio_portal& portal = greenback::detail::portal_in_force(where);
@@ -103,8 +103,8 @@ public:
     using return_type = typename result::type;
 
     template <class Initiation, class... InitArgs>
-    [[gnu::always_inline]] static return_type initiate(Initiation&& initiation,
-                                                       greenback::detail::use_this_portal token, InitArgs&&... args) {
+    GREENBACK_SWITCH_PATH static return_type initiate(Initiation&& initiation, greenback::detail::use_this_portal token,
+                                                      InitArgs&&... args) {
         using operation = greenback::detail::operation<greenback::detail::not_started::throws_as_asio, result,
                                                        Initiation&&, InitArgs&&...>;
         return operation(token.portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...).run();

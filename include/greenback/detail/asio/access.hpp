@@ -29,7 +29,7 @@
 // Asio befriends, or in an explicit instantiation, to which access does not apply.
 #pragma once
 
-#include <greenback/detail/asio.hpp>
+#include <greenback/detail/asio/backend.hpp>
 
 #include <coroutine>
 #include <memory>
@@ -168,7 +168,7 @@ template struct reveal<launch_stack_tag, &asio::detail::call_stack<asio::detail:
 
 /// The innermost entry; null if there is none.
 template <class Entry>
-[[gnu::always_inline]] inline void const* innermost(asio::detail::tss_ptr<Entry> const& top) noexcept {
+GREENBACK_SWITCH_PATH inline void const* innermost(asio::detail::tss_ptr<Entry> const& top) noexcept {
     Entry* const entry = top;
     return entry;
 }

@@ -2,6 +2,8 @@
 // Keeps a task that is resumed too early out of its fiber.
 #pragma once
 
+#include <greenback/detail/config.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -27,7 +29,7 @@ public:
 
     /// The resumer of the fiber that has come out: the last it does with the portal, unless the answer is yes.
     /// @returns whether the task was left for it by `leave_task`: then the fiber counts as in again
-    [[gnu::always_inline]] bool set_out() noexcept {
+    GREENBACK_SWITCH_PATH bool set_out() noexcept {
         if (state_.load(std::memory_order_relaxed) == state::left) [[unlikely]] {
             set_in();
             return true;
@@ -37,7 +39,7 @@ public:
     }
 
     /// A thread that has the task, while another one's fiber is in: returns when it is out.
-    [[gnu::noinline]] void wait_until_out() const noexcept {
+    GREENBACK_OUT_OF_LINE void wait_until_out() const noexcept {
         // The other thread may have lost its processor, perhaps to this one: so let it run; and if that alone doesn't
         // help, because this thread's priority is higher, sleep.
         constexpr int looks = 50, yields = 50;

@@ -2,8 +2,8 @@
 // What the library keeps per thread: the portal whose fiber runs here, and a few fibers ready for use.
 #pragma once
 
-#include <greenback/detail/exception_state.hpp>
-#include <greenback/detail/fiber.hpp>
+#include <greenback/detail/fiber/fiber.hpp>
+#include <greenback/detail/platform/exception_state.hpp>
 
 #include <atomic>
 
@@ -41,12 +41,12 @@ thread_state& this_thread() noexcept;
 /// The same for a resumer, before it goes in: it stays on its thread, so nothing has to be hidden from the compiler
 /// (but that this is a thread-local, which it would address anew each time). Where nothing is known of the thread yet,
 /// as `exceptions` tells, `this_thread` must be asked.
-[[gnu::always_inline]] inline thread_state& this_resumer_or_unknown() noexcept {
+GREENBACK_SWITCH_PATH inline thread_state& this_resumer_or_unknown() noexcept {
     thread_state* s = &state_of_this_thread;
     asm("" : "+r"(s));
     return *s;
 }
-[[gnu::always_inline]] inline thread_state& this_resumer() noexcept {
+GREENBACK_SWITCH_PATH inline thread_state& this_resumer() noexcept {
     thread_state& here = this_resumer_or_unknown();
     return here.exceptions ? here : this_thread();
 }
@@ -63,7 +63,7 @@ fiber& borrow_fiber_slowly(thread_state& thread);
 void return_fiber_slowly(thread_state& thread, fiber& f) noexcept;
 
 /// One from the cache, or null.
-[[gnu::always_inline]] inline fiber* cached_fiber(thread_state& thread) noexcept {
+GREENBACK_SWITCH_PATH inline fiber* cached_fiber(thread_state& thread) noexcept {
     fiber* f = thread.parked;
     if (!f || thread.generation != cache_generation.load(std::memory_order_relaxed)) [[unlikely]]
         return nullptr;
@@ -78,7 +78,7 @@ inline fiber& borrow_fiber(thread_state& thread) {
     return f ? *f : borrow_fiber_slowly(thread);
 }
 
-[[gnu::always_inline]] inline void return_fiber(thread_state& thread, fiber& f) noexcept {
+GREENBACK_SWITCH_PATH inline void return_fiber(thread_state& thread, fiber& f) noexcept {
     if (f.generation != thread.generation || thread.parked_count >= thread.parked_limit) [[unlikely]]
         return return_fiber_slowly(thread, f);
     f.next = thread.parked;

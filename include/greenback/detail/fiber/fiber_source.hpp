@@ -2,8 +2,8 @@
 // Where the stack of a portal that runs a function comes from, and where it goes.
 #pragma once
 
-#include <greenback/detail/asio.hpp>
-#include <greenback/detail/thread_state.hpp>
+#include <greenback/detail/asio/backend.hpp>
+#include <greenback/detail/fiber/thread_state.hpp>
 #include <greenback/error.hpp>
 
 #include <boost/context/stack_context.hpp>
@@ -27,7 +27,7 @@ struct cached_stack {
         fiber* take(cached_stack&, thread_state& here) const noexcept { return cached_fiber(here); }
     };
     fiber& take(thread_state& here) { return borrow_fiber(here); }
-    [[gnu::always_inline]] static void give_back(thread_state& here, fiber& f) noexcept { return_fiber(here, f); }
+    GREENBACK_SWITCH_PATH static void give_back(thread_state& here, fiber& f) noexcept { return_fiber(here, f); }
 };
 
 /// A fiber on memory of a Boost.Context stack allocator. The allocator itself lies at the top of the stack.
@@ -111,22 +111,22 @@ public:
         std::swap(stack_, other.stack_);
         return *this;
     }
-    [[gnu::always_inline]] ~kept_stack_owner() {
+    GREENBACK_SWITCH_PATH ~kept_stack_owner() {
         if (stack_ && --stack_->owners_ == 0) [[unlikely]]
             end();
     }
     kept_stack* operator->() const noexcept { return stack_; }
 
     /// For one run. One that was moved from owns nothing, and begins anew.
-    [[gnu::always_inline]] kept_stack_owner const& for_a_run() {
+    GREENBACK_SWITCH_PATH kept_stack_owner const& for_a_run() {
         if (!stack_) [[unlikely]]
             begin_anew();
         return *this;
     }
 
 private:
-    [[gnu::noinline, gnu::cold]] void end() noexcept { delete stack_; }
-    [[gnu::noinline, gnu::cold]] void begin_anew() { *this = kept_stack_owner(new kept_stack()); }
+    GREENBACK_COLD void end() noexcept { delete stack_; }
+    GREENBACK_COLD void begin_anew() { *this = kept_stack_owner(new kept_stack()); }
 
     kept_stack* stack_;
 };

@@ -2,9 +2,9 @@
 // The coroutine behind `with_portal_run_sync`: a frame on the task's stack that is its own trampoline.
 #pragma once
 
-#include <greenback/detail/call_checks.hpp>
-#include <greenback/detail/portal_core.hpp>
-#include <greenback/detail/stack_source.hpp>
+#include <greenback/detail/fiber/fiber_source.hpp>
+#include <greenback/detail/portal/call_checks.hpp>
+#include <greenback/detail/portal/portal_core.hpp>
 
 #include <coroutine>
 #include <cstddef>
@@ -114,7 +114,7 @@ private:
     std::coroutine_handle<> own_handle() noexcept { return std::coroutine_handle<portal_promise>::from_promise(*this); }
 
     /// @returns whether this coroutine stays suspended
-    [[gnu::always_inline]] bool begin() {
+    GREENBACK_SWITCH_PATH bool begin() {
         thread_state& here = this_resumer_or_unknown();
         if (!here.current) [[likely]] {
             if (fiber* const f = shortcut_.take(stack(), here)) [[likely]] {
@@ -130,7 +130,7 @@ private:
     }
 
     /// The same wherever the stack comes from, and if there is a portal in force.
-    [[gnu::noinline]] bool begin_slowly() {
+    GREENBACK_OUT_OF_LINE bool begin_slowly() {
         if constexpr (requires { stack().occupy(); })
             stack().occupy();
         thread_state& here = this_thread();
@@ -143,31 +143,31 @@ private:
         return go_in_carefully(stack().take(here), here);
     }
 
-    [[gnu::noinline]] bool go_in_carefully(fiber& f, thread_state& here) noexcept {
+    GREENBACK_OUT_OF_LINE bool go_in_carefully(fiber& f, thread_state& here) noexcept {
         if (!make_portal(f, here)->enter_first_carefully(here))
             return leave_first();
         return core_->must_resume() || !end(*core_);
     }
 
-    [[gnu::noinline]] bool leave_first() noexcept {
+    GREENBACK_OUT_OF_LINE bool leave_first() noexcept {
         core& portal = *core_; // not to be read later: while this coroutine stays suspended, it may be gone
         return portal.leave_first(this->asio_frame()) || !end(portal);
     }
 
-    [[gnu::always_inline]] core* make_portal(fiber& f, thread_state& here) noexcept {
+    GREENBACK_SWITCH_PATH core* make_portal(fiber& f, thread_state& here) noexcept {
         f.start(&job, this);
         return core_ = new (f.portal_memory) core(this->asio_frame(), here);
     }
 
-    [[gnu::always_inline]] bool is_over() noexcept { return !core_ || is_over_later(); }
-    [[gnu::noinline]] bool is_over_later() noexcept {
+    GREENBACK_SWITCH_PATH bool is_over() noexcept { return !core_ || is_over_later(); }
+    GREENBACK_OUT_OF_LINE bool is_over_later() noexcept {
         if (!core_->done())
             return false;
         return end(*core_);
     }
 
     /// On the thread that the fiber came out on for the last time. @returns true
-    [[gnu::always_inline]] bool end(core& portal) noexcept {
+    GREENBACK_SWITCH_PATH bool end(core& portal) noexcept {
         fiber& f = portal.home();
         thread_state& here = portal.entered_on();
         portal.~core();
@@ -180,7 +180,7 @@ private:
     static void job(void* self) noexcept { static_cast<portal_promise*>(self)->call(); }
 
     /// The result goes into the frame.
-    [[gnu::always_inline]] void call() noexcept {
+    GREENBACK_SWITCH_PATH void call() noexcept {
         try {
             if constexpr (std::is_void_v<R>) {
                 call_function(std::index_sequence_for<Args...>());
@@ -195,7 +195,7 @@ private:
 
     /// `f` and `args` are used once, so they are passed on as rvalues, as `std::thread` does. Without the standard
     /// library where it can be done: `std::apply` and `std::invoke` would be eight frames in each backtrace.
-    template <std::size_t... I> [[gnu::always_inline]] decltype(auto) call_function(std::index_sequence<I...>) {
+    template <std::size_t... I> GREENBACK_SWITCH_PATH decltype(auto) call_function(std::index_sequence<I...>) {
         if constexpr (std::is_member_pointer_v<F>)
             return std::invoke(std::move(f_), std::move(std::get<I>(args_))...);
         else
@@ -228,8 +228,8 @@ asio::awaitable<R, Executor> portal_coroutine(portal_body, Stack, F, Args...) {
 }
 
 template <class R, class Executor, class Stack, class F, class... Args>
-[[gnu::always_inline]] inline asio::awaitable<R, Executor> run_on_portal(portal_body tag, Stack&& stack, F&& f,
-                                                                         Args&&... args) {
+GREENBACK_SWITCH_PATH inline asio::awaitable<R, Executor> run_on_portal(portal_body tag, Stack&& stack, F&& f,
+                                                                        Args&&... args) {
     if constexpr (callable_with_copies<F, Args...>)
         return portal_coroutine<R, Executor, Stack, std::decay_t<F>, std::decay_t<Args>...>(
             tag, std::forward<Stack>(stack), std::forward<F>(f), std::forward<Args>(args)...);

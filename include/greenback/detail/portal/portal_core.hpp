@@ -29,25 +29,16 @@
 // then, so the trampoline may be resumed again, on another thread, while the thread before is still on its way out.
 #pragma once
 
-#include <greenback/detail/asio_portal.hpp>
-#include <greenback/detail/frame_exchange.hpp>
-#include <greenback/detail/initiation_gate.hpp>
-#include <greenback/detail/stand_in_task.hpp>
+#include <greenback/detail/portal/any_portal.hpp>
+#include <greenback/detail/task/cancelled_task.hpp>
+#include <greenback/detail/task/handle_swap.hpp>
+#include <greenback/detail/task/initiation_gate.hpp>
 
 #include <coroutine>
 #include <cstring>
 #include <new>
 #include <optional>
 #include <utility>
-
-/// For what runs inside a trampoline's `await_suspend` while somebody else may already resume it: nothing of it may
-/// live in the coroutine's frame. clang before 17 may put it there when it is inlined (llvm-project issue 56301); a
-/// call prevents it.
-#if defined(__clang__)
-#define GREENBACK_IN_AWAIT_SUSPEND [[gnu::noinline]]
-#else
-#define GREENBACK_IN_AWAIT_SUSPEND [[gnu::always_inline]] inline
-#endif
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
@@ -91,7 +82,7 @@ public:
     }
 
     /// Is a portal of this very task in force where the frame `f` runs? Only then is `f` running on its fiber.
-    [[gnu::always_inline]] static portal_core* in_force(thread_state& here, frame& f) noexcept {
+    GREENBACK_SWITCH_PATH static portal_core* in_force(thread_state& here, frame& f) noexcept {
         portal_base* const p = here.current;
         if (!p) [[likely]]
             return nullptr;
@@ -137,7 +128,7 @@ public:
 
     /// The job is over. If nobody has resumed the trampoline in the midst of its await_suspend, it goes on as if it had
     /// never suspended. @returns whether it stays suspended
-    [[gnu::always_inline]] bool must_resume() noexcept {
+    GREENBACK_SWITCH_PATH bool must_resume() noexcept {
         if (!resumed_again_) [[likely]]
             return false;
         all_.trampoline().resume();
@@ -145,7 +136,7 @@ public:
     }
 #endif
 
-    [[gnu::noinline]] void resume_parked() override {
+    GREENBACK_OUT_OF_LINE void resume_parked() override {
         frame* f = top();
         f->attach_thread(&parked());
         f->clear_cancellation_slot();
@@ -154,7 +145,7 @@ public:
 
     /// The task goes on, attached to `parked()`, and nothing of it is further down this stack. What the operation it
     /// awaits next throws when it is initiated, and what the task's completion handler throws, leaves by here.
-    [[gnu::always_inline]] void go_on_parked() {
+    GREENBACK_SWITCH_PATH void go_on_parked() {
         portal_core* self = this;
         if (!run_fiber(self, &parked(), this_resumer()))
             return;
@@ -205,7 +196,7 @@ public:
 
     /// The meaning of `co_await std::move(x)` in the frame whose code runs. `x` stays the owner until it is over.
     /// @pre `portal_here()` is this
-    template <class T> [[gnu::always_inline]] T await(asio::awaitable<T, Executor>& x) {
+    template <class T> GREENBACK_SWITCH_PATH T await(asio::awaitable<T, Executor>& x) {
         frame* const body = top();
         if (body != exchange_.base || is_cancelled() || handles_exceptions()) [[unlikely]]
             return await_carefully(x);
@@ -271,13 +262,13 @@ private:
         kind_ = &kind_of_portal<Executor>;
     }
 
-    [[gnu::always_inline]] bool is_cancelled() const noexcept {
+    GREENBACK_SWITCH_PATH bool is_cancelled() const noexcept {
         return !!private_access::state(*entry_).cancelled() && private_access::throw_if_cancelled(*entry_);
     }
 
     /// `await` in whatever state: the code that awaits may be a coroutine's, and it may be handling exceptions, or
     /// being unwound by one: the coroutine that is awaited must not see them.
-    template <class T> [[gnu::noinline]] T await_carefully(asio::awaitable<T, Executor>& x) {
+    template <class T> GREENBACK_OUT_OF_LINE T await_carefully(asio::awaitable<T, Executor>& x) {
         frame* const body = top();
         if (!frames::attached_thread(*body) || is_cancelled()) [[unlikely]]
             refuse(x);
@@ -308,14 +299,14 @@ private:
     }
 
     /// `x` has not ended with its first step.
-    template <class T> [[gnu::noinline]] void await_rest(asio::awaitable<T, Executor>& x) {
+    template <class T> GREENBACK_OUT_OF_LINE void await_rest(asio::awaitable<T, Executor>& x) {
         frame* const body = exchange_.base;
         if (!pump<false>()) [[unlikely]]
             leave_abandoned(*body, x);
     }
 
     /// @throws what keeps `x` from being awaited, having destroyed it unrun
-    template <class T> [[noreturn, gnu::noinline, gnu::cold]] void refuse(asio::awaitable<T, Executor>& x) {
+    template <class T> [[noreturn]] GREENBACK_COLD void refuse(asio::awaitable<T, Executor>& x) {
         asio::awaitable<T, Executor> const destroyed(std::move(x));
         if (!frames::attached_thread(*top()))
             throw_no_portal(where_, no_portal_because::initiating);
@@ -323,8 +314,7 @@ private:
     }
 
     /// The task is being destroyed: destroy what was awaited, and go on unwinding in `body`.
-    template <class T>
-    [[noreturn, gnu::noinline, gnu::cold]] void leave_abandoned(frame& body, asio::awaitable<T, Executor>& x) {
+    template <class T> [[noreturn]] GREENBACK_COLD void leave_abandoned(frame& body, asio::awaitable<T, Executor>& x) {
         {
             asio::awaitable<T, Executor> destroyed_first = std::move(x);
         }
@@ -354,14 +344,14 @@ private:
     /// @param origin where the task's owner stands if it is given back without having been away
     /// @param here this thread
     /// @returns whether the job is over; if not, the portal may be gone
-    [[gnu::always_inline]] static bool run_fiber(portal_core*& self, thread* origin, thread_state& here) {
+    GREENBACK_SWITCH_PATH static bool run_fiber(portal_core*& self, thread* origin, thread_state& here) {
         self->owner_ = origin;
         bool const over = portal_base::enter(self, here);
         return self->leave(over);
     }
 
     /// The fiber has come out. @param over whether its job is
-    [[gnu::always_inline]] bool leave(bool over) noexcept(initiates_while_suspending) {
+    GREENBACK_SWITCH_PATH bool leave(bool over) noexcept(initiates_while_suspending) {
         while (!over) {
             if (errand const e = errand_; e.run) {
                 errand_.run = nullptr;
@@ -389,7 +379,7 @@ private:
     /// looks for what the frame it resumes wants to have initiated: it does so when the trampoline's `resume()` has
     /// returned. Then nothing of the trampoline is running any more, an exception leaves as from a coroutine of Asio's
     /// own, and the operation may be over before the initiation returns.
-    [[gnu::always_inline]] void leave_to(resume_context& after_suspend) noexcept {
+    GREENBACK_SWITCH_PATH void leave_to(resume_context& after_suspend) noexcept {
         if (errand_.run) [[unlikely]]
             after_suspend = {&run_errand, this};
         else
@@ -408,7 +398,7 @@ private:
 #endif
 
     /// The task has come back already, on this very thread. @param from who has it
-    [[gnu::noinline, gnu::cold]] bool go_on(thread& from) noexcept {
+    GREENBACK_COLD bool go_on(thread& from) noexcept {
         take_back(*owner_, from);
         portal_core* self = this;
         return portal_base::enter(self, *entered_on_);
@@ -422,7 +412,7 @@ private:
 
     /// Resume the frame on top again and again, until the base is.
     /// @returns false if the task is being destroyed instead
-    template <bool TaskWide> [[gnu::always_inline]] bool pump() {
+    template <bool TaskWide> GREENBACK_SWITCH_PATH bool pump() {
         do {
             if (!step<TaskWide>(*top())) [[unlikely]]
                 return false;
@@ -433,7 +423,7 @@ private:
 #if GREENBACK_ASIO_VERSION >= 102400
 
     /// Resume the frame on top. Where it suspends in an operation, go out and have the operation initiated out there.
-    template <bool TaskWide> [[gnu::always_inline]] bool step(frame& f) {
+    template <bool TaskWide> GREENBACK_SWITCH_PATH bool step(frame& f) {
         typename frames::resume_context context;
         frames::resume(f, context);
         if (!context.after_suspend_fn_) [[likely]]
@@ -447,21 +437,21 @@ private:
         return !abandoned_;
     }
     /// The same for a frame just pushed.
-    [[gnu::always_inline]] bool first_step(frame& f) { return step<false>(f); }
+    GREENBACK_SWITCH_PATH bool first_step(frame& f) { return step<false>(f); }
 
 #else
 
     /// Resume the frame on top. It may initiate an operation before it has returned, and another thread may resume the
     /// task at any moment after that: so the handles are exchanged before, and `gate_` keeps that thread out until the
     /// fiber is.
-    template <bool TaskWide> [[gnu::always_inline]] bool step(frame& f) {
+    template <bool TaskWide> GREENBACK_SWITCH_PATH bool step(frame& f) {
         exchange_.template make<TaskWide>(all_, f).resume();
         bool const ok = threads::owns(*owner_) || wait();
         exchange_.template put_back<TaskWide>(all_);
         return ok;
     }
     /// The same for a frame just pushed on the base.
-    [[gnu::always_inline]] bool first_step(frame& f) {
+    GREENBACK_SWITCH_PATH bool first_step(frame& f) {
         exchange_.make_of_first(all_, f).resume();
         if (threads::owns(*owner_)) {
             exchange_.put_back_first();
@@ -473,23 +463,23 @@ private:
     }
 
     /// An operation has the task: go out until it is over. @returns false if the task is being destroyed instead
-    [[gnu::always_inline]] bool wait() noexcept {
+    GREENBACK_SWITCH_PATH bool wait() noexcept {
         if (!abandoned_) [[likely]]
             switch_out(home());
         return !abandoned_;
     }
 
-    [[gnu::always_inline]] bool run_again() noexcept {
+    GREENBACK_SWITCH_PATH bool run_again() noexcept {
         gate_.set_in();
         resumed_again_ = false;
         portal_core* self = this;
         return !run_fiber(self, frames::attached_thread(*top()), this_resumer()) || self->must_resume();
     }
 
-    [[gnu::noinline]] bool run_early() noexcept { return !goes_on_here() || run_again(); }
+    GREENBACK_OUT_OF_LINE bool run_early() noexcept { return !goes_on_here() || run_again(); }
 
     /// The trampoline was resumed while the fiber is still in. @returns whether this thread goes on with it
-    [[gnu::noinline]] bool goes_on_here() noexcept {
+    GREENBACK_OUT_OF_LINE bool goes_on_here() noexcept {
         thread_state& here = this_thread();
         if (&here == entered_on_)
             resumed_again_ = true;

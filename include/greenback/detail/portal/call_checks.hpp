@@ -2,7 +2,7 @@
 // What is asked of a function that is to run in a portal, and the texts for a user whose function can't.
 #pragma once
 
-#include <greenback/detail/asio.hpp>
+#include <greenback/detail/asio/backend.hpp>
 
 #include <concepts>
 #include <memory>

@@ -2,7 +2,7 @@
 // Which Asio: standalone, or Boost's. Nothing below this header tells them apart.
 #pragma once
 
-#include <greenback/detail/language.hpp>
+#include <greenback/detail/config.hpp>
 
 // What is asked of Asio is asked first: an Asio that lacks it would otherwise fail below, with less to say.
 #if defined(GREENBACK_USE_BOOST_ASIO)

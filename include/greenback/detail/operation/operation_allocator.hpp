@@ -2,8 +2,8 @@
 // Where an operation keeps what it needs until it is over: in the record of the fiber that waits for it.
 #pragma once
 
-#include <greenback/detail/asio.hpp>
-#include <greenback/detail/fiber.hpp>
+#include <greenback/detail/asio/backend.hpp>
+#include <greenback/detail/fiber/fiber.hpp>
 
 #include <cstddef>
 

@@ -2,7 +2,7 @@
 // A task to take the place of one that is being destroyed.
 #pragma once
 
-#include <greenback/detail/asio_access.hpp>
+#include <greenback/detail/asio/access.hpp>
 
 #include <utility>
 

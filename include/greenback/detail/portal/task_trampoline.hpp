@@ -2,7 +2,7 @@
 // The coroutine that gives frames of a task, which are not our own, a portal.
 #pragma once
 
-#include <greenback/detail/portal_run.hpp>
+#include <greenback/detail/portal/function_coroutine.hpp>
 
 #include <coroutine>
 #include <exception>

@@ -2,8 +2,8 @@
 // A portal as `await_` sees it where the task's executor type does not matter.
 #pragma once
 
-#include <greenback/detail/asio_access.hpp>
-#include <greenback/detail/portal_base.hpp>
+#include <greenback/detail/asio/access.hpp>
+#include <greenback/detail/fiber/portal_base.hpp>
 #include <greenback/error.hpp>
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
@@ -53,7 +53,7 @@ public:
 
     /// On the fiber: go out, leaving `e` to be run, and come back when the task is resumed. Meanwhile an operation's
     /// handler owns the task. @pre not abandoned @throws no_portal · abandoned if the task is being destroyed instead
-    [[gnu::always_inline]] void wait_parked(errand e) {
+    GREENBACK_SWITCH_PATH void wait_parked(errand e) {
         if (!park()) [[unlikely]]
             return wait_parked_in_coroutine(e);
         errand_ = e;
@@ -62,7 +62,7 @@ public:
             throw_abandoned();
     }
 
-    [[noreturn, gnu::noinline, gnu::cold]] static void throw_cancelled() {
+    [[noreturn]] GREENBACK_COLD static void throw_cancelled() {
         throw system_error(error_code(asio::error::operation_aborted), "co_await");
     }
 
@@ -82,7 +82,7 @@ protected:
 /// Is this code run inline on `f` by something that is not its synchronous code: a nested `run` or `poll` of an event
 /// loop, a strand that `dispatch` entered, a task that `co_spawn` starts? They leave an entry on the stack they run on.
 /// Reads thread-locals, so it must not be inlined where the stack may have changed threads.
-[[gnu::always_inline]] inline bool runs_inline(fiber const& f) noexcept {
+GREENBACK_SWITCH_PATH inline bool runs_inline(fiber const& f) noexcept {
     if (f.holds(innermost(*revealed(loop_stack_tag()))) || f.holds(innermost(*revealed(strand_stack_tag()))))
         [[unlikely]]
         return true;
@@ -92,11 +92,11 @@ protected:
 #endif
     return false;
 }
-[[gnu::noinline]] inline bool runs_inline_on(fiber const& f) noexcept { return runs_inline(f); }
+GREENBACK_READS_THREAD_LOCAL inline bool runs_inline_on(fiber const& f) noexcept { return runs_inline(f); }
 
 /// The portal whose synchronous code calls this; null if there is none, or the code is run inline by others. Opaque to
 /// the compiler for the reason that `this_thread` is; all thread-locals an await needs are read here, by one call.
-[[gnu::noinline]] inline portal_base* portal_here() noexcept {
+GREENBACK_READS_THREAD_LOCAL inline portal_base* portal_here() noexcept {
     asm volatile("" : : : "memory");
     portal_base* const p = state_of_this_thread.current;
     if (!p || runs_inline(p->home())) [[unlikely]]
@@ -105,7 +105,7 @@ protected:
 }
 
 /// The portal whose fiber this thread is on, or null.
-[[gnu::always_inline]] inline portal_base* portal_of(thread_state& here) noexcept {
+GREENBACK_SWITCH_PATH inline portal_base* portal_of(thread_state& here) noexcept {
     portal_base* const p = here.current;
     if (p && !p->is_prepared())
         p->prepare();
@@ -113,7 +113,7 @@ protected:
 }
 
 /// Why `portal_here` has no portal for this backend. Returns if it has: a portal may not have been prepared.
-[[gnu::noinline, gnu::cold]] inline portal_base* check_portal_here(std::source_location const& where) {
+GREENBACK_COLD inline portal_base* check_portal_here(std::source_location const& where) {
     portal_base* const p = portal_of(this_thread());
     if (p && p->abandoned())
         throw_abandoned();
@@ -127,7 +127,7 @@ protected:
 }
 
 /// The portal in force for the caller. @throws no_portal, saying why there is none · abandoned
-[[gnu::always_inline]] inline asio_portal& portal_in_force(std::source_location const& where) {
+GREENBACK_SWITCH_PATH inline asio_portal& portal_in_force(std::source_location const& where) {
     portal_base* p = portal_here();
     if (!p || p->backend() != GREENBACK_BACKEND) [[unlikely]]
         p = check_portal_here(where);

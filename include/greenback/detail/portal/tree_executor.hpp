@@ -8,7 +8,7 @@
 // trampoline into the frame that E has pushed by then.
 #pragma once
 
-#include <greenback/detail/task_trampoline.hpp>
+#include <greenback/detail/portal/task_trampoline.hpp>
 
 #include <concepts>
 #include <type_traits>

@@ -2,7 +2,7 @@
 // Frames whose coroutine handle leads to a portal's trampoline for a while. Put back strictly last in, first out.
 #pragma once
 
-#include <greenback/detail/asio_access.hpp>
+#include <greenback/detail/asio/access.hpp>
 
 #include <coroutine>
 #include <utility>
@@ -60,7 +60,7 @@ template <class Executor> struct frame_exchange {
 
     /// @returns the handle of `f`, the top frame
     template <bool TaskWide>
-    [[gnu::always_inline]] std::coroutine_handle<> make(exchanged_frames<Executor>& all, frame& f) noexcept {
+    GREENBACK_SWITCH_PATH std::coroutine_handle<> make(exchanged_frames<Executor>& all, frame& f) noexcept {
         std::coroutine_handle<> const own = make_of_first(all, f);
         frame* const c = frames::caller(f);
         if (c != base) {
@@ -72,13 +72,13 @@ template <class Executor> struct frame_exchange {
         return own;
     }
     /// The same for a frame whose caller is the base.
-    [[gnu::always_inline]] std::coroutine_handle<> make_of_first(exchanged_frames<Executor>& all, frame& f) noexcept {
+    GREENBACK_SWITCH_PATH std::coroutine_handle<> make_of_first(exchanged_frames<Executor>& all, frame& f) noexcept {
         std::coroutine_handle<> const own = std::exchange(frames::coroutine(f), all.trampoline());
         top = &f;
         top_coroutine = own.address();
         return own;
     }
-    template <bool TaskWide> [[gnu::always_inline]] void put_back(exchanged_frames<Executor>& all) noexcept {
+    template <bool TaskWide> GREENBACK_SWITCH_PATH void put_back(exchanged_frames<Executor>& all) noexcept {
         if constexpr (TaskWide)
             all.outermost = nullptr;
         if (caller) {
@@ -87,7 +87,7 @@ template <class Executor> struct frame_exchange {
         }
         put_back_first();
     }
-    [[gnu::always_inline]] void put_back_first() noexcept {
+    GREENBACK_SWITCH_PATH void put_back_first() noexcept {
         frames::coroutine(*top) = std::coroutine_handle<>::from_address(top_coroutine);
     }
     /// Nothing is exchanged any more: putting back does nothing.

@@ -2,8 +2,8 @@
 // A portal, as far as it needs to know nothing of Asio: its fiber, and the way on and off it.
 #pragma once
 
-#include <greenback/detail/fiber.hpp>
-#include <greenback/detail/thread_state.hpp>
+#include <greenback/detail/fiber/fiber.hpp>
+#include <greenback/detail/fiber/thread_state.hpp>
 
 #include <source_location>
 #include <typeinfo>
@@ -66,7 +66,7 @@ public:
     /// one thread, which cannot be said of anything on the fiber. What it puts aside is kept in the portal: nothing but
     /// `p` need survive in registers, see `switch_in`.
     /// @returns whether its job is over
-    template <class Portal> [[gnu::always_inline]] static bool enter(Portal*& p, thread_state& thread) noexcept {
+    template <class Portal> GREENBACK_SWITCH_PATH static bool enter(Portal*& p, thread_state& thread) noexcept {
         exception_state const resumers = *thread.exceptions;
         *thread.exceptions = p->exceptions_;
         p->exceptions_ = resumers;
@@ -78,7 +78,7 @@ public:
     }
     /// The same for the first time, on the thread given to the constructor.
     /// @pre it is on no fiber, and handles no exceptions: there is nothing to be put aside
-    template <class Portal> [[gnu::always_inline]] static bool enter_first(Portal*& p, thread_state& thread) noexcept {
+    template <class Portal> GREENBACK_SWITCH_PATH static bool enter_first(Portal*& p, thread_state& thread) noexcept {
         thread.current = p;
         switch_in(p);
         return p->has_come_out_first();
@@ -104,7 +104,7 @@ public:
     };
 
 private:
-    [[gnu::always_inline]] bool has_come_out_first() noexcept {
+    GREENBACK_SWITCH_PATH bool has_come_out_first() noexcept {
         entered_on_->current = nullptr;
         if (done())
             return true; // what handled exceptions on the fiber has returned
@@ -112,7 +112,7 @@ private:
         return false;
     }
 
-    [[gnu::always_inline]] bool has_come_out() noexcept {
+    GREENBACK_SWITCH_PATH bool has_come_out() noexcept {
         thread_state& thread = *entered_on_;
         thread.current = outer_;
         exception_state& exceptions = *thread.exceptions;

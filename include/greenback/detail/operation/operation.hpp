@@ -2,8 +2,8 @@
 // One asynchronous operation, started for a fiber and waited for by it: its handler, its result, its initiation.
 #pragma once
 
-#include <greenback/detail/asio_portal.hpp>
-#include <greenback/detail/operation_memory.hpp>
+#include <greenback/detail/operation/operation_allocator.hpp>
+#include <greenback/detail/portal/any_portal.hpp>
 
 #include <exception>
 #include <optional>
@@ -110,7 +110,7 @@ public:
     operation_handler(operation_handler&& other) noexcept
         : portal_(std::exchange(other.portal_, nullptr)), result_(other.result_), memory_(other.memory_) {}
     operation_handler& operator=(operation_handler&&) = delete;
-    [[gnu::always_inline]] ~operation_handler() {
+    GREENBACK_SWITCH_PATH ~operation_handler() {
         if (portal_) [[unlikely]]
             portal_->drop_parked();
     }
@@ -148,7 +148,7 @@ public:
 /// Does the operation complete on the task's executor anyway? Then its handler needs none, which saves the operation
 /// the work of tracking and dispatching through a second, type-erased one.
 template <class Initiation>
-[[gnu::always_inline]] inline bool completes_on_task(Initiation const& initiation, asio_portal& portal) noexcept {
+GREENBACK_SWITCH_PATH inline bool completes_on_task(Initiation const& initiation, asio_portal& portal) noexcept {
     return portal.runs_on(initiation.get_executor());
 }
 
@@ -165,7 +165,7 @@ public:
     operation(asio_portal& portal, Initiation&& initiation, Args&&... args) noexcept
         : portal_(portal), initiation_(std::forward<Initiation>(initiation)), args_(std::forward<Args>(args)...) {}
 
-    [[gnu::always_inline]] typename Result::type run() {
+    GREENBACK_SWITCH_PATH typename Result::type run() {
         portal_.check_cancelled();
         bool (*start)(void*) = &initiate<operation_handler_on_task<Result>>;
         if constexpr (requires { initiation_.get_executor(); }) { // without one, the handler's executor is all there is

@@ -28,7 +28,8 @@
 // side as `f.other`. Boost.Context's `jump_fcontext` does it; nothing here replaces it.
 #pragma once
 
-#include <greenback/detail/exception_state.hpp>
+#include <greenback/detail/config.hpp>
+#include <greenback/detail/platform/exception_state.hpp>
 
 #include <boost/context/detail/fcontext.hpp>
 #include <boost/context/stack_context.hpp>
@@ -37,21 +38,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define GREENBACK_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define GREENBACK_ASAN 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define GREENBACK_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define GREENBACK_TSAN 1
-#endif
-#endif
 
 #if defined(GREENBACK_ASAN)
 #include <sanitizer/common_interface_defs.h>
@@ -204,8 +190,8 @@ constexpr auto* jump_fcontext_address = &boost::context::detail::jump_fcontext;
 /// processor's return predictor that no return ever takes, and every return of the surrounding code after that is
 /// mispredicted. So it is entered without a call: push the return address by hand and jump. 128 bytes are left alone
 /// first, because a leaf function may keep its locals there (System V ABI, the red zone).
-[[gnu::always_inline]] inline boost::context::detail::fcontext_t jump(boost::context::detail::fcontext_t to,
-                                                                      void* data) noexcept {
+GREENBACK_SWITCH_PATH inline boost::context::detail::fcontext_t jump(boost::context::detail::fcontext_t to,
+                                                                     void* data) noexcept {
 #if defined(GREENBACK_JUMP_WITHOUT_CALL)
     boost::context::detail::fcontext_t from;
     asm volatile("leaq -128(%%rsp), %%rsp\n\t"
@@ -239,7 +225,7 @@ constexpr auto* jump_fcontext_address = &boost::context::detail::jump_fcontext;
 ///
 /// The compiler must forget what it knows of `p`: what it can compute from it after the switch, it would otherwise keep
 /// in registers, which every function on the way in would have to save.
-template <class Portal> [[gnu::always_inline]] inline void switch_in(Portal*& p) noexcept {
+template <class Portal> GREENBACK_SWITCH_PATH inline void switch_in(Portal*& p) noexcept {
     fiber& f = p->home();
 #if defined(GREENBACK_ASAN)
     void* fake_stack = nullptr;
@@ -271,7 +257,7 @@ inline void switch_in(fiber& f) noexcept {
 }
 
 /// The fiber's side: go out until somebody goes in again, on whatever thread.
-[[gnu::always_inline]] inline void switch_out(fiber& f) noexcept {
+GREENBACK_SWITCH_PATH inline void switch_out(fiber& f) noexcept {
 #if defined(GREENBACK_ASAN)
     __sanitizer_start_switch_fiber(&f.asan_fake_stack, f.resumer_bottom, f.resumer_size);
 #endif

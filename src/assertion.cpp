@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// What happens where a state is not what the code around it says. Compiled always, so that the library's file is the same.
+
+#include <greenback/detail/config.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace greenback::detail {
+
+[[noreturn]] void assertion_failed(char const* condition, char const* file, int line) noexcept;
+
+void assertion_failed(char const* condition, char const* file, int line) noexcept {
+    std::fprintf(stderr, "%s:%d: greenback: assertion failed: %s\n", file, line, condition);
+    std::abort();
+}
+
+} // namespace greenback::detail
