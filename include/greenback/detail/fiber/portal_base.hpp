@@ -15,7 +15,7 @@ namespace greenback::detail {
 /// other thread can know of the operation, so none can resume a fiber that is not out yet.
 /// @returns whether the fiber is to be entered again at once; if not, the portal may already be gone. What it throws
 /// leaves the event loop's `run()`; the portal may be gone then, too.
-struct errand {
+struct after_suspend {
     bool (*run)(void*); ///< null: there is none
     void* argument;
 };
@@ -90,12 +90,12 @@ protected:
     /// Is an exception handled, or on its way, in the code that runs?
     bool handles_exceptions() const noexcept { return entered_on_->exceptions->any(); }
 
-    exception_state exceptions_; ///< the fiber's, while it is out; the resumer's, while it is in
-    portal_base* outer_;         ///< the portal whose fiber the resumer is on, while this one is in; or null
-    thread_state* entered_on_;   ///< the thread whose fiber this is while it is in
-    errand errand_;              ///< written by the fiber before it goes out, read by its resumer
-    portal_kind const* kind_;    ///< at first `unprepared_kind`; once the task is being destroyed `abandoned_kind`
-    bool abandoned_;             ///< the task is being destroyed. Written by `prepare` and by `abandon`.
+    exception_state exceptions_;  ///< the fiber's, while it is out; the resumer's, while it is in
+    portal_base* outer_;          ///< the portal whose fiber the resumer is on, while this one is in; or null
+    thread_state* entered_on_;    ///< the thread whose fiber this is while it is in
+    after_suspend after_suspend_; ///< written by the fiber before it goes out, read by its resumer
+    portal_kind const* kind_;     ///< at first `unprepared_kind`; once the task is being destroyed `abandoned_kind`
+    bool abandoned_;              ///< the task is being destroyed. Written by `prepare` and by `abandon`.
 
 public:
     union {

@@ -200,7 +200,7 @@ public:
     }
 
 private:
-    /// On the resumer's stack, the fiber being out: see `errand`.
+    /// On the resumer's stack, the fiber being out: see `after_suspend`.
     static bool start(void* self) {
         auto& op = *static_cast<foreign_operation*>(self);
         foreign_handler handler(op.portal_, op.result_);

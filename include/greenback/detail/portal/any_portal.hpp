@@ -51,12 +51,12 @@ public:
     /// The handler is destroyed without having been called: let the task be destroyed, through its executor.
     virtual void drop_parked() noexcept = 0;
 
-    /// On the fiber: go out, leaving `e` to be run, and come back when the task is resumed. Meanwhile an operation's
+    /// On the fiber: go out, leaving `todo` to be run, and come back when the task is resumed. Meanwhile an operation's
     /// handler owns the task. @pre not abandoned @throws no_portal · abandoned if the task is being destroyed instead
-    GREENBACK_SWITCH_PATH void wait_parked(errand e) {
+    GREENBACK_SWITCH_PATH void wait_parked(after_suspend todo) {
         if (!park()) [[unlikely]]
-            return wait_parked_in_coroutine(e);
-        errand_ = e;
+            return wait_parked_in_coroutine(todo);
+        after_suspend_ = todo;
         switch_out(home());
         if (abandoned_) [[unlikely]]
             throw_abandoned();
@@ -73,7 +73,7 @@ protected:
     /// code was called by a coroutine that runs on the fiber, not by the portal itself.
     virtual bool park() noexcept = 0;
     /// `wait_parked` where that is so.
-    virtual void wait_parked_in_coroutine(errand e) = 0;
+    virtual void wait_parked_in_coroutine(after_suspend todo) = 0;
 
     asio::cancellation_state* state_; ///< these two are set by `prepare`
     void const* executor_;            ///< the task's, of type `executor_type()`

@@ -98,12 +98,12 @@ public:
     GREENBACK_IN_AWAIT_SUSPEND bool run_from_trampoline() noexcept {
 #if GREENBACK_ASIO_VERSION >= 102400
         frame& resumed = *top();
-        after_suspend_ = frames::context(resumed);
+        resumed_context_ = frames::context(resumed);
         portal_core* self = this;
         owner_ = frames::attached_thread(resumed);
         if (portal_base::enter(self, this_resumer()))
             return false;
-        return self->leave_to(*self->after_suspend_), true;
+        return self->leave_to(*self->resumed_context_), true;
 #else
         if (gate_.is_in()) [[unlikely]]
             return run_early();
@@ -231,14 +231,14 @@ public:
         return true;
     }
 
-    void wait_parked_in_coroutine(errand e) override {
+    void wait_parked_in_coroutine(after_suspend todo) override {
         frame* const body = top();
         if (!frames::attached_thread(*body))
             throw_no_portal(where_, no_portal_because::initiating);
         {
             body_scope<Executor> const waiting(*body, all_);
             park(*body);
-            errand_ = e;
+            after_suspend_ = todo;
             switch_out(home());
         }
         if (abandoned_) {
@@ -255,7 +255,7 @@ private:
         executor_ = &private_access::executor(*entry_);
         all_.trampoline_address = t.address();
         exchange_.caller = nullptr;
-        errand_.run = nullptr;
+        after_suspend_.run = nullptr;
         abandoned_ = false;
         where_ = std::source_location();
         std::memset(&parked_, 0, sizeof parked_);
@@ -353,9 +353,9 @@ private:
     /// The fiber has come out. @param over whether its job is
     GREENBACK_SWITCH_PATH bool leave(bool over) noexcept(initiates_while_suspending) {
         while (!over) {
-            if (errand const e = errand_; e.run) {
-                errand_.run = nullptr;
-                if (!e.run(e.argument)) [[likely]]
+            if (after_suspend const todo = after_suspend_; todo.run) {
+                after_suspend_.run = nullptr;
+                if (!todo.run(todo.argument)) [[likely]]
                     return false;
                 over = go_on(parked());
             } else {
@@ -379,17 +379,17 @@ private:
     /// looks for what the frame it resumes wants to have initiated: it does so when the trampoline's `resume()` has
     /// returned. Then nothing of the trampoline is running any more, an exception leaves as from a coroutine of Asio's
     /// own, and the operation may be over before the initiation returns.
-    GREENBACK_SWITCH_PATH void leave_to(resume_context& after_suspend) noexcept {
-        if (errand_.run) [[unlikely]]
-            after_suspend = {&run_errand, this};
+    GREENBACK_SWITCH_PATH void leave_to(resume_context& context) noexcept {
+        if (after_suspend_.run) [[unlikely]]
+            context = {&run_after_suspend, this};
         else
-            after_suspend = initiation_;
+            context = initiation_;
     }
 
-    static void run_errand(void* self) {
+    static void run_after_suspend(void* self) {
         auto& portal = *static_cast<portal_core*>(self);
-        errand const e = std::exchange(portal.errand_, errand());
-        if (!e.run(e.argument)) [[likely]]
+        after_suspend const todo = std::exchange(portal.after_suspend_, after_suspend());
+        if (!todo.run(todo.argument)) [[likely]]
             return;
         portal.top()->attach_thread(&portal.parked());
         portal.go_on_parked();
@@ -538,8 +538,8 @@ private:
     bool runs_function_;                               ///< or else it pumps the task
     initiation_gate gate_;                             ///< Asio before 1.24 only
 #if GREENBACK_ASIO_VERSION >= 102400
-    resume_context* after_suspend_; ///< of the frame in whose place the trampoline was resumed last. Written by that.
-    resume_context initiation_;     ///< what a frame on the fiber has left to be initiated: from `step` to the resumer
+    resume_context* resumed_context_; ///< of the frame in whose place the trampoline was resumed last. Written by that.
+    resume_context initiation_; ///< what a frame on the fiber has left to be initiated: from `step` to the resumer
 #else
     /// The trampoline was resumed, since this visit of the fiber began. Written by `goes_on_here`.
     bool resumed_again_ = false;
