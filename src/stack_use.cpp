@@ -30,9 +30,9 @@ std::size_t remaining_stack() noexcept {
     detail::portal_base const* const portal = detail::current_portal();
     char const* const here = static_cast<char const*>(__builtin_frame_address(0));
     // A signal handler on a stack of its own is not on the portal's.
-    if (!portal || !portal->home().holds(here))
+    if (!portal || !portal->own_fiber().holds(here))
         return std::numeric_limits<std::size_t>::max();
-    return static_cast<std::size_t>(here - portal->home().stack_bottom());
+    return static_cast<std::size_t>(here - portal->own_fiber().stack_bottom());
 }
 
 // ----------------------------------------------------------------------------------------------------
@@ -155,8 +155,8 @@ void on_fault(int number, siginfo_t* info, void* context) noexcept {
     int const error = errno;
     handled_signal& mine = number == SIGSEGV ? handled[0] : handled[1];
     detail::portal_base const* const portal = info->si_code > 0 ? detail::current_portal() : nullptr;
-    if (portal && overflows(portal->home(), info->si_addr)) {
-        report(portal->home(), portal->is_prepared() ? portal->where_ : std::source_location());
+    if (portal && overflows(portal->own_fiber(), info->si_addr)) {
+        report(portal->own_fiber(), portal->is_prepared() ? portal->where_ : std::source_location());
         // The instruction that faulted runs again, and whoever was here before us sees the fault as if we had not been.
         ::sigaction(number, &mine.before, nullptr);
     } else

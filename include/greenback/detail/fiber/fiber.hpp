@@ -226,7 +226,7 @@ GREENBACK_SWITCH_PATH inline boost::context::detail::fcontext_t jump(boost::cont
 /// The compiler must forget what it knows of `p`: what it can compute from it after the switch, it would otherwise keep
 /// in registers, which every function on the way in would have to save.
 template <class Portal> GREENBACK_SWITCH_PATH inline void switch_in(Portal*& p) noexcept {
-    fiber& f = p->home();
+    fiber& f = p->own_fiber();
 #if defined(GREENBACK_ASAN)
     void* fake_stack = nullptr;
     __sanitizer_start_switch_fiber(&fake_stack, f.stack_bottom(), f.stack.size);
@@ -240,7 +240,7 @@ template <class Portal> GREENBACK_SWITCH_PATH inline void switch_in(Portal*& p) 
 #endif
     boost::context::detail::fcontext_t const fiber_side = jump(f.itself(), &f);
     asm("" : "+r"(p));
-    p->home().is_out_at(fiber_side);
+    p->own_fiber().is_out_at(fiber_side);
 #if defined(GREENBACK_ASAN)
     __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
 #endif
@@ -250,7 +250,7 @@ template <class Portal> GREENBACK_SWITCH_PATH inline void switch_in(Portal*& p) 
 inline void switch_in(fiber& f) noexcept {
     struct nobody {
         fiber& of;
-        fiber& home() const noexcept { return of; }
+        fiber& own_fiber() const noexcept { return of; }
     } alone{f};
     nobody* p = &alone;
     switch_in(p);

@@ -46,9 +46,9 @@ public:
     /// One comparison for the question whether an awaitable of a certain kind can be awaited here.
     portal_kind const* kind() const noexcept { return kind_; }
     /// Has the fiber's job returned?
-    bool done() const noexcept { return !home().is_busy(); }
+    bool done() const noexcept { return !own_fiber().is_busy(); }
     /// The fiber in whose record it lies.
-    fiber& home() const noexcept { return fiber::of_portal(this); }
+    fiber& own_fiber() const noexcept { return fiber::of_portal(this); }
     /// The thread that entered the fiber last.
     thread_state& entered_on() const noexcept { return *entered_on_; }
 

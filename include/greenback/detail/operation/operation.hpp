@@ -106,7 +106,7 @@ public:
     using allocator_type = operation_allocator<void>;
 
     operation_handler(asio_portal& portal, Result& result) noexcept
-        : portal_(&portal), result_(&result), memory_(portal.home().for_operation) {}
+        : portal_(&portal), result_(&result), memory_(portal.own_fiber().for_operation) {}
     operation_handler(operation_handler&& other) noexcept
         : portal_(std::exchange(other.portal_, nullptr)), result_(other.result_), memory_(other.memory_) {}
     operation_handler& operator=(operation_handler&&) = delete;

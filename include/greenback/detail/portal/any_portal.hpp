@@ -57,7 +57,7 @@ public:
         if (!park()) [[unlikely]]
             return wait_parked_in_coroutine(todo);
         after_suspend_ = todo;
-        switch_out(home());
+        switch_out(own_fiber());
         if (abandoned_) [[unlikely]]
             throw_abandoned();
     }
@@ -99,7 +99,7 @@ GREENBACK_READS_THREAD_LOCAL inline bool runs_inline_on(fiber const& f) noexcept
 GREENBACK_READS_THREAD_LOCAL inline portal_base* portal_here() noexcept {
     asm volatile("" : : : "memory");
     portal_base* const p = state_of_this_thread.current;
-    if (!p || runs_inline(p->home())) [[unlikely]]
+    if (!p || runs_inline(p->own_fiber())) [[unlikely]]
         return nullptr;
     return p;
 }
@@ -121,7 +121,7 @@ GREENBACK_COLD inline portal_base* check_portal_here(std::source_location const&
         throw_no_portal(where, asio::detail::thread_context::top_of_thread_call_stack()
                                    ? no_portal_because::not_in_portal
                                    : no_portal_because::not_in_loop);
-    if (runs_inline_on(p->home()))
+    if (runs_inline_on(p->own_fiber()))
         throw_no_portal(where, no_portal_because::runs_inline);
     return p;
 }

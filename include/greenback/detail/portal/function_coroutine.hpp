@@ -168,7 +168,7 @@ private:
 
     /// On the thread that the fiber came out on for the last time. @returns true
     GREENBACK_SWITCH_PATH bool end(core& portal) noexcept {
-        fiber& f = portal.home();
+        fiber& f = portal.own_fiber();
         thread_state& here = portal.entered_on();
         portal.~core();
         core_ = nullptr;

@@ -191,7 +191,7 @@ public:
     // ---- the fiber side ------------------------------------------------------------------------------------------
 
     bool serving() const noexcept override {
-        return !abandoned_ && frames::attached_thread(*top()) && !runs_inline_on(home());
+        return !abandoned_ && frames::attached_thread(*top()) && !runs_inline_on(own_fiber());
     }
 
     /// The meaning of `co_await std::move(x)` in the frame whose code runs. `x` stays the owner until it is over.
@@ -239,7 +239,7 @@ public:
             body_scope<Executor> const waiting(*body, all_);
             park(*body);
             after_suspend_ = todo;
-            switch_out(home());
+            switch_out(own_fiber());
         }
         if (abandoned_) {
             attach_stand_in(*body);
@@ -432,7 +432,7 @@ private:
             return false; // nothing is started for a task that is being destroyed
         exchange_.template make<TaskWide>(all_, *top());
         initiation_ = context;
-        switch_out(home());
+        switch_out(own_fiber());
         exchange_.template put_back<TaskWide>(all_);
         return !abandoned_;
     }
@@ -465,7 +465,7 @@ private:
     /// An operation has the task: go out until it is over. @returns false if the task is being destroyed instead
     GREENBACK_SWITCH_PATH bool wait() noexcept {
         if (!abandoned_) [[likely]]
-            switch_out(home());
+            switch_out(own_fiber());
         return !abandoned_;
     }
 
@@ -483,7 +483,7 @@ private:
         thread_state& here = this_thread();
         if (&here == entered_on_)
             resumed_again_ = true;
-        if (here.current == this && home().holds(__builtin_frame_address(0)))
+        if (here.current == this && own_fiber().holds(__builtin_frame_address(0)))
             return complete_inline(), false;
         if (&here != entered_on_)
             return gate_.wait_until_out(), true;

@@ -147,7 +147,7 @@ private:
     /// On the thread that the fiber came out on for the last time.
     void end() noexcept {
         thread_state& here = core_->entered_on();
-        fiber& f = core_->home();
+        fiber& f = core_->own_fiber();
         core_->~core();
         core_ = nullptr;
         return_fiber(here, f);
