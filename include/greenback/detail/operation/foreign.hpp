@@ -194,7 +194,7 @@ public:
         executor_ = std::move(executor);
         if (portal_.abandoned()) [[unlikely]] // since await_foreign asked: await_ready may have awaited
             throw_abandoned();
-        portal_.wait_parked({&start, this});
+        portal_.suspend_for_operation({&start, this});
         if (not_started_)
             std::rethrow_exception(std::exchange(not_started_, nullptr));
     }

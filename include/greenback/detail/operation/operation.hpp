@@ -112,7 +112,7 @@ public:
     operation_handler& operator=(operation_handler&&) = delete;
     GREENBACK_SWITCH_PATH ~operation_handler() {
         if (portal_) [[unlikely]]
-            portal_->drop_parked();
+            portal_->drop_from_operation();
     }
 
     cancellation_slot_type get_cancellation_slot() const noexcept { return portal_->state().slot(); }
@@ -122,7 +122,7 @@ public:
 
     template <class... Args> void operator()(Args&&... args) {
         result_->set(std::forward<Args>(args)...);
-        std::exchange(portal_, nullptr)->resume_parked();
+        std::exchange(portal_, nullptr)->resume_from_operation();
     }
 
     /// Whether the initiation has not moved this handler away.
@@ -172,7 +172,7 @@ public:
             if (completes_on_task(initiation_, portal_))
                 start = &initiate<operation_handler<Result>>;
         }
-        portal_.wait_parked({start, this});
+        portal_.suspend_for_operation({start, this});
         if (not_started_) [[unlikely]]
             std::rethrow_exception(std::exchange(not_started_, nullptr));
         return result_.get();

@@ -47,15 +47,15 @@ public:
     }
 
     /// In the handler: the operation is over, continue the task. The portal may be gone when this returns.
-    virtual void resume_parked() = 0;
+    virtual void resume_from_operation() = 0;
     /// The handler is destroyed without having been called: let the task be destroyed, through its executor.
-    virtual void drop_parked() noexcept = 0;
+    virtual void drop_from_operation() noexcept = 0;
 
     /// On the fiber: go out, leaving `todo` to be run, and come back when the task is resumed. Meanwhile an operation's
     /// handler owns the task. @pre not abandoned @throws no_portal · abandoned if the task is being destroyed instead
-    GREENBACK_SWITCH_PATH void wait_parked(after_suspend todo) {
+    GREENBACK_SWITCH_PATH void suspend_for_operation(after_suspend todo) {
         if (!park()) [[unlikely]]
-            return wait_parked_in_coroutine(todo);
+            return suspend_for_operation_in_coroutine(todo);
         after_suspend_ = todo;
         switch_out(own_fiber());
         if (abandoned_) [[unlikely]]
@@ -72,8 +72,8 @@ protected:
     /// Take the task from whoever pumps it, to be held here. @returns false, having done nothing, if the synchronous
     /// code was called by a coroutine that runs on the fiber, not by the portal itself.
     virtual bool park() noexcept = 0;
-    /// `wait_parked` where that is so.
-    virtual void wait_parked_in_coroutine(after_suspend todo) = 0;
+    /// `suspend_for_operation` where that is so.
+    virtual void suspend_for_operation_in_coroutine(after_suspend todo) = 0;
 
     asio::cancellation_state* state_; ///< these two are set by `prepare`
     void const* executor_;            ///< the task's, of type `executor_type()`

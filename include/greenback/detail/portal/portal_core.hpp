@@ -136,16 +136,16 @@ public:
     }
 #endif
 
-    GREENBACK_OUT_OF_LINE void resume_parked() override {
+    GREENBACK_OUT_OF_LINE void resume_from_operation() override {
         frame* f = top();
         f->attach_thread(&parked());
         f->clear_cancellation_slot();
-        go_on_parked();
+        continue_held_task();
     }
 
     /// The task goes on, attached to `parked()`, and nothing of it is further down this stack. What the operation it
     /// awaits next throws when it is initiated, and what the task's completion handler throws, leaves by here.
-    GREENBACK_SWITCH_PATH void go_on_parked() {
+    GREENBACK_SWITCH_PATH void continue_held_task() {
         portal_core* self = this;
         if (!run_fiber(self, &parked(), this_resumer()))
             return;
@@ -157,7 +157,7 @@ public:
         threads::run(task);
     }
 
-    void drop_parked() noexcept override {
+    void drop_from_operation() noexcept override {
         gate_.set_out(); // it is, since before the operation was initiated
         // Asio's destructor posts the destruction of the task to its executor.
         thread task(std::move(parked()));
@@ -231,7 +231,7 @@ public:
         return true;
     }
 
-    void wait_parked_in_coroutine(after_suspend todo) override {
+    void suspend_for_operation_in_coroutine(after_suspend todo) override {
         frame* const body = top();
         if (!frames::attached_thread(*body))
             throw_no_portal(where_, no_portal_because::initiating);
@@ -392,7 +392,7 @@ private:
         if (!todo.run(todo.argument)) [[likely]]
             return;
         portal.top()->attach_thread(&portal.parked());
-        portal.go_on_parked();
+        portal.continue_held_task();
     }
 
 #endif
