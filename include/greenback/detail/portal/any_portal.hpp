@@ -54,7 +54,7 @@ public:
     /// On the fiber: go out, leaving `todo` to be run, and come back when the task is resumed. Meanwhile an operation's
     /// handler owns the task. @pre not abandoned @throws no_portal · abandoned if the task is being destroyed instead
     GREENBACK_SWITCH_PATH void suspend_for_operation(after_suspend todo) {
-        if (!park()) [[unlikely]]
+        if (!hold_task()) [[unlikely]]
             return suspend_for_operation_in_coroutine(todo);
         after_suspend_ = todo;
         switch_out(own_fiber());
@@ -71,7 +71,7 @@ protected:
 
     /// Take the task from whoever pumps it, to be held here. @returns false, having done nothing, if the synchronous
     /// code was called by a coroutine that runs on the fiber, not by the portal itself.
-    virtual bool park() noexcept = 0;
+    virtual bool hold_task() noexcept = 0;
     /// `suspend_for_operation` where that is so.
     virtual void suspend_for_operation_in_coroutine(after_suspend todo) = 0;
 

@@ -138,19 +138,19 @@ public:
 
     GREENBACK_OUT_OF_LINE void resume_from_operation() override {
         frame* f = top();
-        f->attach_thread(&parked());
+        f->attach_thread(&held_task());
         f->clear_cancellation_slot();
         continue_held_task();
     }
 
-    /// The task goes on, attached to `parked()`, and nothing of it is further down this stack. What the operation it
+    /// The task goes on, attached to `held_task()`, and nothing of it is further down this stack. What the operation it
     /// awaits next throws when it is initiated, and what the task's completion handler throws, leaves by here.
     GREENBACK_SWITCH_PATH void continue_held_task() {
         portal_core* self = this;
-        if (!run_fiber(self, &parked(), this_resumer()))
+        if (!run_fiber(self, &held_task(), this_resumer()))
             return;
         // Over. What follows may destroy this portal, so the task must not be held by it.
-        thread task(std::move(self->parked()));
+        thread task(std::move(self->held_task()));
         self->top()->attach_thread(&task);
         if (!self->runs_function_)
             self->all_.trampoline().resume();
@@ -160,7 +160,7 @@ public:
     void drop_from_operation() noexcept override {
         gate_.set_out(); // it is, since before the operation was initiated
         // Asio's destructor posts the destruction of the task to its executor.
-        thread task(std::move(parked()));
+        thread task(std::move(held_task()));
     }
 
     /// The task is destroyed while the fiber waits: unwind it. Every await_ on it, the one that waits first, throws
@@ -172,7 +172,7 @@ public:
         }
         abandoned_ = true;
         kind_ = &abandoned_kind;
-        owner_ = &parked(); // owns nothing
+        owner_ = &held_task(); // owns nothing
         std::optional<stand_in_task<Executor>> stand_in;
         stand_in_ = &stand_in;
         portal_core* self = this;
@@ -223,11 +223,11 @@ public:
             exchange_.top_coroutine = to.address();
     }
 
-    bool park() noexcept override {
+    bool hold_task() noexcept override {
         frame* const body = top();
         if (body != exchange_.base) [[unlikely]]
             return false;
-        park(*body);
+        hold_task(*body);
         return true;
     }
 
@@ -237,7 +237,7 @@ public:
             throw_no_portal(where_, no_portal_because::initiating);
         {
             body_scope<Executor> const waiting(*body, all_);
-            park(*body);
+            hold_task(*body);
             after_suspend_ = todo;
             switch_out(own_fiber());
         }
@@ -258,7 +258,7 @@ private:
         after_suspend_.run = nullptr;
         abandoned_ = false;
         where_ = std::source_location();
-        std::memset(&parked_, 0, sizeof parked_);
+        std::memset(&held_task_, 0, sizeof held_task_);
         kind_ = &kind_of_portal<Executor>;
     }
 
@@ -330,14 +330,14 @@ private:
         (*stand_in_)->attach(body);
     }
 
-    void park(frame& body) noexcept {
+    void hold_task(frame& body) noexcept {
         thread* const owner = body.detach_thread();
-        if (owner != &parked())
-            new (&parked_) thread(std::move(*owner));
+        if (owner != &held_task())
+            new (&held_task_) thread(std::move(*owner));
     }
 
     frame* top() const noexcept { return private_access::top_of_stack(*entry_); }
-    thread& parked() noexcept { return *std::launder(reinterpret_cast<thread*>(&parked_)); }
+    thread& held_task() noexcept { return *std::launder(reinterpret_cast<thread*>(&held_task_)); }
     thread& left() noexcept { return *std::launder(reinterpret_cast<thread*>(&left_)); }
 
     /// Run the fiber, and what it leaves to be done, until it has suspended or its job is over.
@@ -357,7 +357,7 @@ private:
                 after_suspend_.run = nullptr;
                 if (!todo.run(todo.argument)) [[likely]]
                     return false;
-                over = go_on(parked());
+                over = go_on(held_task());
             } else {
 #if GREENBACK_ASIO_VERSION >= 102400
                 resume_context const initiation = initiation_; // the portal may be gone before this returns
@@ -391,7 +391,7 @@ private:
         after_suspend const todo = std::exchange(portal.after_suspend_, after_suspend());
         if (!todo.run(todo.argument)) [[likely]]
             return;
-        portal.top()->attach_thread(&portal.parked());
+        portal.top()->attach_thread(&portal.held_task());
         portal.continue_held_task();
     }
 
@@ -490,7 +490,7 @@ private:
         // This very thread, further up its stack than the fiber's resumer: the fiber can't come out before we return.
         thread* const owner = top()->detach_thread();
         new (&left_)
-            thread(std::move(*owner)); // not into `parked`: that may be the owner whom `step` asks for the task
+            thread(std::move(*owner)); // not into `held_task_`: that may be the owner whom `step` asks for the task
         gate_.leave_task();
         return false;
     }
@@ -544,8 +544,9 @@ private:
     /// The trampoline was resumed, since this visit of the fiber began. Written by `goes_on_here`.
     bool resumed_again_ = false;
 #endif
-    alignas(thread) unsigned char parked_[sizeof(thread)]; ///< the task, while an operation of our own owns it; or zero
-    alignas(thread) unsigned char left_[sizeof(thread)];   ///< the task, from `goes_on_here` to `go_on`
+    alignas(
+        thread) unsigned char held_task_[sizeof(thread)]; ///< the task, while an operation of our own owns it; or zero
+    alignas(thread) unsigned char left_[sizeof(thread)];  ///< the task, from `goes_on_here` to `go_on`
 };
 
 } // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
