@@ -78,10 +78,10 @@ public:
     }
     /// The same for the first time, on the thread given to the constructor.
     /// @pre it is on no fiber, and handles no exceptions: there is nothing to be put aside
-    template <class Portal> GREENBACK_SWITCH_PATH static bool enter_first(Portal*& p, thread_state& thread) noexcept {
+    template <class Portal> GREENBACK_SWITCH_PATH static bool enter_new(Portal*& p, thread_state& thread) noexcept {
         thread.current = p;
         switch_in(p);
-        return p->has_come_out_first();
+        return p->has_come_out_new();
     }
 
 protected:
@@ -104,7 +104,7 @@ public:
     };
 
 private:
-    GREENBACK_SWITCH_PATH bool has_come_out_first() noexcept {
+    GREENBACK_SWITCH_PATH bool has_come_out_new() noexcept {
         entered_on_->current = nullptr;
         if (done())
             return true; // what handled exceptions on the fiber has returned

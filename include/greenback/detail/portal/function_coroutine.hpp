@@ -121,7 +121,7 @@ private:
                 if (here.exceptions->any()) [[unlikely]]
                     return go_in_carefully(*f, here);
                 core* portal = make_portal(*f, here);
-                if (!core::enter_first(portal, here)) [[unlikely]]
+                if (!core::enter_new(portal, here)) [[unlikely]]
                     return leave_first();
                 return portal->must_resume() || !end(*portal);
             }
@@ -144,7 +144,7 @@ private:
     }
 
     GREENBACK_OUT_OF_LINE bool go_in_carefully(fiber& f, thread_state& here) noexcept {
-        if (!make_portal(f, here)->enter_first_carefully(here))
+        if (!make_portal(f, here)->enter_new_slow(here))
             return leave_first();
         return core_->must_resume() || !end(*core_);
     }

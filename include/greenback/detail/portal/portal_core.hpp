@@ -111,10 +111,10 @@ public:
 #endif
     }
 
-    // The same for the first time, for a function, in two steps: go in by `enter_first` if its precondition holds, or
+    // The same for the first time, for a function, in two steps: go in by `enter_new` if its precondition holds, or
     // else by this; and then, if the job is not over, `leave_first`. @returns whether it is over; whether it stays
     // suspended
-    bool enter_first_carefully(thread_state& here) noexcept {
+    bool enter_new_slow(thread_state& here) noexcept {
         exceptions_ = exception_state();
         portal_core* self = this;
         return portal_base::enter(self, here);
@@ -202,7 +202,7 @@ public:
             return await_carefully(x);
         frame& f = *private_access::frame(x);
         f.push_frame(body);
-        if (!first_step(f)) [[unlikely]]
+        if (!step_on_base(f)) [[unlikely]]
             leave_abandoned(*body, x);
         if (top() != body) [[unlikely]]
             await_rest(x);
@@ -437,7 +437,7 @@ private:
         return !abandoned_;
     }
     /// The same for a frame just pushed.
-    GREENBACK_SWITCH_PATH bool first_step(frame& f) { return step<false>(f); }
+    GREENBACK_SWITCH_PATH bool step_on_base(frame& f) { return step<false>(f); }
 
 #else
 
@@ -451,10 +451,10 @@ private:
         return ok;
     }
     /// The same for a frame just pushed on the base.
-    GREENBACK_SWITCH_PATH bool first_step(frame& f) {
-        exchange_.make_of_first(all_, f).resume();
+    GREENBACK_SWITCH_PATH bool step_on_base(frame& f) {
+        exchange_.swap_on_base(all_, f).resume();
         if (threads::owns(*owner_)) {
-            exchange_.put_back_first();
+            exchange_.swap_back_on_base();
             return true;
         }
         bool const ok = wait();

@@ -61,7 +61,7 @@ template <class Executor> struct frame_exchange {
     /// @returns the handle of `f`, the top frame
     template <bool TaskWide>
     GREENBACK_SWITCH_PATH std::coroutine_handle<> make(exchanged_frames<Executor>& all, frame& f) noexcept {
-        std::coroutine_handle<> const own = make_of_first(all, f);
+        std::coroutine_handle<> const own = swap_on_base(all, f);
         frame* const c = frames::caller(f);
         if (c != base) {
             caller = c;
@@ -72,7 +72,7 @@ template <class Executor> struct frame_exchange {
         return own;
     }
     /// The same for a frame whose caller is the base.
-    GREENBACK_SWITCH_PATH std::coroutine_handle<> make_of_first(exchanged_frames<Executor>& all, frame& f) noexcept {
+    GREENBACK_SWITCH_PATH std::coroutine_handle<> swap_on_base(exchanged_frames<Executor>& all, frame& f) noexcept {
         std::coroutine_handle<> const own = std::exchange(frames::coroutine(f), all.trampoline());
         top = &f;
         top_coroutine = own.address();
@@ -85,9 +85,9 @@ template <class Executor> struct frame_exchange {
             frames::coroutine(*caller) = std::coroutine_handle<>::from_address(caller_coroutine);
             caller = nullptr;
         }
-        put_back_first();
+        swap_back_on_base();
     }
-    GREENBACK_SWITCH_PATH void put_back_first() noexcept {
+    GREENBACK_SWITCH_PATH void swap_back_on_base() noexcept {
         frames::coroutine(*top) = std::coroutine_handle<>::from_address(top_coroutine);
     }
     /// Nothing is exchanged any more: putting back does nothing.
