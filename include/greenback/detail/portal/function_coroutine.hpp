@@ -119,18 +119,18 @@ private:
         if (!here.current) [[likely]] {
             if (fiber* const f = shortcut_.take(stack(), here)) [[likely]] {
                 if (here.exceptions->any()) [[unlikely]]
-                    return go_in_carefully(*f, here);
+                    return enter_slow(*f, here);
                 core* portal = make_portal(*f, here);
                 if (!core::enter_new(portal, here)) [[unlikely]]
                     return leave_first();
                 return portal->must_resume() || !end(*portal);
             }
         }
-        return begin_slowly();
+        return begin_slow();
     }
 
     /// The same wherever the stack comes from, and if there is a portal in force.
-    GREENBACK_OUT_OF_LINE bool begin_slowly() {
+    GREENBACK_OUT_OF_LINE bool begin_slow() {
         if constexpr (requires { stack().occupy(); })
             stack().occupy();
         thread_state& here = this_thread();
@@ -140,10 +140,10 @@ private:
                 stack().vacate();
             return false;
         }
-        return go_in_carefully(stack().take(here), here);
+        return enter_slow(stack().take(here), here);
     }
 
-    GREENBACK_OUT_OF_LINE bool go_in_carefully(fiber& f, thread_state& here) noexcept {
+    GREENBACK_OUT_OF_LINE bool enter_slow(fiber& f, thread_state& here) noexcept {
         if (!make_portal(f, here)->enter_new_slow(here))
             return leave_first();
         return core_->must_resume() || !end(*core_);

@@ -22,7 +22,7 @@
 // but runs on the fiber.
 //
 // Where the portal runs a function, the body of that function's frame is its own trampoline: its handle leads there
-// anyway. That is the case `await` is made for; what a coroutine on the fiber calls goes through `await_carefully`.
+// anyway. That is the case `await` is made for; what a coroutine on the fiber calls goes through `await_slow`.
 //
 // The trampoline enters the fiber from inside its `await_suspend`, when it counts as suspended. Since Asio 1.24 what is
 // to be initiated is left to Asio until the trampoline's `resume()` has returned. Before, the operation is under way by
@@ -199,7 +199,7 @@ public:
     template <class T> GREENBACK_SWITCH_PATH T await(asio::awaitable<T, Executor>& x) {
         frame* const body = top();
         if (body != exchange_.base || is_cancelled() || handles_exceptions()) [[unlikely]]
-            return await_carefully(x);
+            return await_slow(x);
         frame& f = *private_access::frame(x);
         f.push_frame(body);
         if (!step_on_base(f)) [[unlikely]]
@@ -268,7 +268,7 @@ private:
 
     /// `await` in whatever state: the code that awaits may be a coroutine's, and it may be handling exceptions, or
     /// being unwound by one: the coroutine that is awaited must not see them.
-    template <class T> GREENBACK_OUT_OF_LINE T await_carefully(asio::awaitable<T, Executor>& x) {
+    template <class T> GREENBACK_OUT_OF_LINE T await_slow(asio::awaitable<T, Executor>& x) {
         frame* const body = top();
         if (!frames::attached_thread(*body) || is_cancelled()) [[unlikely]]
             refuse(x);
