@@ -173,12 +173,12 @@ public:
         abandoned_ = true;
         kind_ = &abandoned_kind;
         owner_ = &held_task(); // owns nothing
-        std::optional<stand_in_task<Executor>> stand_in;
-        stand_in_ = &stand_in;
+        std::optional<cancelled_task<Executor>> instead;
+        cancelled_task_ = &instead;
         portal_core* self = this;
         while (!portal_base::enter(self, this_thread())) {
         }
-        stand_in_ = nullptr;
+        cancelled_task_ = nullptr;
     }
 
     /// The outermost frame whose handle leads to the trampoline: the one by which the task's destruction got here.
@@ -242,7 +242,7 @@ public:
             switch_out(own_fiber());
         }
         if (abandoned_) {
-            attach_stand_in(*body);
+            attach_cancelled_task(*body);
             throw_abandoned();
         }
     }
@@ -318,16 +318,16 @@ private:
         {
             asio::awaitable<T, Executor> destroyed_first = std::move(x);
         }
-        attach_stand_in(body);
+        attach_cancelled_task(body);
         throw_abandoned();
     }
 
-    void attach_stand_in(frame& body) {
+    void attach_cancelled_task(frame& body) {
         if (runs_function_ && &body == exchange_.base)
             return; // no coroutine is in between: the body is the portal's function
-        if (!*stand_in_)
-            stand_in_->emplace(private_access::executor(*entry_));
-        (*stand_in_)->attach(body);
+        if (!*cancelled_task_)
+            cancelled_task_->emplace(private_access::executor(*entry_));
+        (*cancelled_task_)->attach(body);
     }
 
     void hold_task(frame& body) noexcept {
@@ -534,9 +534,9 @@ private:
     exchanged_frames<Executor> all_;    ///< the frames whose handles lead to the trampoline
     frame_exchange<Executor> exchange_; ///< of the innermost step
     thread* owner_; ///< who owned the task when the fiber was last entered. Written by whoever does.
-    std::optional<stand_in_task<Executor>>* stand_in_; ///< during `abandon`; made when it is needed
-    bool runs_function_;                               ///< or else it pumps the task
-    initiation_gate gate_;                             ///< Asio before 1.24 only
+    std::optional<cancelled_task<Executor>>* cancelled_task_; ///< during `abandon`; made when it is needed
+    bool runs_function_;                                      ///< or else it pumps the task
+    initiation_gate gate_;                                    ///< Asio before 1.24 only
 #if GREENBACK_ASIO_VERSION >= 102400
     resume_context* resumed_context_; ///< of the frame in whose place the trampoline was resumed last. Written by that.
     resume_context initiation_; ///< what a frame on the fiber has left to be initiated: from `step` to the resumer

@@ -14,15 +14,15 @@ template <class Executor> entry_awaitable<Executor> empty_task() { co_return; }
 /// Coroutines that unwinding passes through on the fiber belong to a task that is half gone. They are attached to
 /// this one, already cancelled, so that a co_await in them throws; should it get through all the same, nothing it
 /// awaits is ever started.
-template <class Executor> class stand_in_task {
+template <class Executor> class cancelled_task {
     using thread = task_thread<Executor>;
     using threads = thread_access<Executor>;
 
 public:
-    explicit stand_in_task(Executor const& executor)
+    explicit cancelled_task(Executor const& executor)
         : thread_(empty_task<Executor>(), executor, signal_.slot(), cancelled()) {}
     /// Destroyed at once; the destructor of Asio's thread would post it.
-    ~stand_in_task() { entry_awaitable<Executor> here(std::move(threads::bottom(thread_))); }
+    ~cancelled_task() { entry_awaitable<Executor> here(std::move(threads::bottom(thread_))); }
     void attach(frame_base<Executor>& body) {
         private_access::top_of_stack(*thread_.entry_point()) = &body;
         body.attach_thread(&thread_);
