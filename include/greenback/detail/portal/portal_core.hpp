@@ -56,7 +56,7 @@ public:
     /// For a function that is the body of frame `own`, of the task that runs it.
     portal_core(frame& own, thread_state& here) noexcept : asio_portal(here) {
         static_assert(sizeof(portal_core) <= sizeof(fiber::portal_memory) && alignof(portal_core) <= 16);
-        exchange_.base = &own;
+        swap_.base = &own;
     }
 
     /// For the task that runs frame `at`, from that on; trampoline `t` leads here.
@@ -65,7 +65,7 @@ public:
         runs_function_ = false;
         gate_.set_out();
         exceptions_ = exception_state();
-        all_.outermost = nullptr;
+        swapped_.outermost = nullptr;
     }
 
     /// @pre the job is done: `abandon` it, if it is not
@@ -74,9 +74,9 @@ public:
     // ---- the task side -------------------------------------------------------------------------------------------
 
     void prepare() noexcept override {
-        frame& own = *exchange_.base;
+        frame& own = *swap_.base;
         prepare(own, frames::coroutine(own));
-        all_.outermost = &own;
+        swapped_.outermost = &own;
         runs_function_ = true;
         gate_.set_in();
     }
@@ -131,7 +131,7 @@ public:
     GREENBACK_SWITCH_PATH bool must_resume() noexcept {
         if (!resumed_again_) [[likely]]
             return false;
-        all_.trampoline().resume();
+        swapped_.trampoline().resume();
         return true;
     }
 #endif
@@ -153,7 +153,7 @@ public:
         thread task(std::move(self->held_task()));
         self->top()->attach_thread(&task);
         if (!self->runs_function_)
-            self->all_.trampoline().resume();
+            self->swapped_.trampoline().resume();
         threads::run(task);
     }
 
@@ -182,7 +182,7 @@ public:
     }
 
     /// The outermost frame whose handle leads to the trampoline: the one by which the task's destruction got here.
-    frame* destroyed_first() const noexcept { return all_.outermost; }
+    frame* destroyed_first() const noexcept { return swapped_.outermost; }
     Executor& task_executor() noexcept { return private_access::executor(*entry_); }
     asio::any_io_executor executor() const override { return private_access::executor(*entry_); }
     asio::cancellation_slot parent_slot() const noexcept override { return private_access::parent_slot(*entry_); }
@@ -198,7 +198,7 @@ public:
     /// @pre `portal_here()` is this
     template <class T> GREENBACK_SWITCH_PATH T await(asio::awaitable<T, Executor>& x) {
         frame* const body = top();
-        if (body != exchange_.base || is_cancelled() || handles_exceptions()) [[unlikely]]
+        if (body != swap_.base || is_cancelled() || handles_exceptions()) [[unlikely]]
             return await_slow(x);
         frame& f = *private_access::frame(x);
         f.push_frame(body);
@@ -211,7 +211,7 @@ public:
 
     /// Under a task-wide portal the fiber's whole job: pump the task until `base` is on top.
     void pump_task(frame& base) {
-        exchange_.base = &base;
+        swap_.base = &base;
         pump<true>();
     }
 
@@ -220,12 +220,12 @@ public:
         if (frames::coroutine(f) == from)
             frames::coroutine(f) = to;
         else
-            exchange_.top_coroutine = to.address();
+            swap_.top_coroutine = to.address();
     }
 
     bool hold_task() noexcept override {
         frame* const body = top();
-        if (body != exchange_.base) [[unlikely]]
+        if (body != swap_.base) [[unlikely]]
             return false;
         hold_task(*body);
         return true;
@@ -236,7 +236,7 @@ public:
         if (!frames::attached_thread(*body))
             throw_no_portal(where_, no_portal_because::initiating);
         {
-            body_scope<Executor> const waiting(*body, all_);
+            running_frame<Executor> const waiting(*body, swapped_);
             hold_task(*body);
             after_suspend_ = todo;
             switch_out(own_fiber());
@@ -253,8 +253,8 @@ private:
         entry_ = owner_->entry_point();
         state_ = &private_access::state(*entry_);
         executor_ = &private_access::executor(*entry_);
-        all_.trampoline_address = t.address();
-        exchange_.caller = nullptr;
+        swapped_.trampoline_address = t.address();
+        swap_.caller = nullptr;
         after_suspend_.run = nullptr;
         abandoned_ = false;
         where_ = std::source_location();
@@ -283,14 +283,14 @@ private:
                     now = {mine.caught, mine.uncaught + now.uncaught};      // `abandoned` may be on its way out of here
                 }
             } const exceptions{*this};
-            body_scope<Executor> const waiting(*body, all_);
+            running_frame<Executor> const waiting(*body, swapped_);
             struct level {
-                frame_exchange<Executor>& now;
-                frame_exchange<Executor> const outer;
+                handle_swap<Executor>& now;
+                handle_swap<Executor> const outer;
                 ~level() { now = outer; }
-            } const outer{exchange_, exchange_};
-            exchange_.caller = nullptr;
-            exchange_.base = body;
+            } const outer{swap_, swap_};
+            swap_.caller = nullptr;
+            swap_.base = body;
             ok = pump<false>();
         }
         if (!ok) [[unlikely]]
@@ -300,7 +300,7 @@ private:
 
     /// `x` has not ended with its first step.
     template <class T> GREENBACK_OUT_OF_LINE void await_rest(asio::awaitable<T, Executor>& x) {
-        frame* const body = exchange_.base;
+        frame* const body = swap_.base;
         if (!pump<false>()) [[unlikely]]
             leave_abandoned(*body, x);
     }
@@ -323,7 +323,7 @@ private:
     }
 
     void attach_cancelled_task(frame& body) {
-        if (runs_function_ && &body == exchange_.base)
+        if (runs_function_ && &body == swap_.base)
             return; // no coroutine is in between: the body is the portal's function
         if (!*cancelled_task_)
             cancelled_task_->emplace(private_access::executor(*entry_));
@@ -416,7 +416,7 @@ private:
         do {
             if (!step<TaskWide>(*top())) [[unlikely]]
                 return false;
-        } while (top() != exchange_.base);
+        } while (top() != swap_.base);
         return true;
     }
 
@@ -430,10 +430,10 @@ private:
             return !abandoned_;
         if (abandoned_)
             return false; // nothing is started for a task that is being destroyed
-        exchange_.template make<TaskWide>(all_, *top());
+        swap_.template swap<TaskWide>(swapped_, *top());
         initiation_ = context;
         switch_out(own_fiber());
-        exchange_.template put_back<TaskWide>(all_);
+        swap_.template swap_back<TaskWide>(swapped_);
         return !abandoned_;
     }
     /// The same for a frame just pushed.
@@ -445,20 +445,20 @@ private:
     /// task at any moment after that: so the handles are exchanged before, and `gate_` keeps that thread out until the
     /// fiber is.
     template <bool TaskWide> GREENBACK_SWITCH_PATH bool step(frame& f) {
-        exchange_.template make<TaskWide>(all_, f).resume();
+        swap_.template swap<TaskWide>(swapped_, f).resume();
         bool const ok = threads::owns(*owner_) || wait();
-        exchange_.template put_back<TaskWide>(all_);
+        swap_.template swap_back<TaskWide>(swapped_);
         return ok;
     }
     /// The same for a frame just pushed on the base.
     GREENBACK_SWITCH_PATH bool step_on_base(frame& f) {
-        exchange_.swap_on_base(all_, f).resume();
+        swap_.swap_on_base(swapped_, f).resume();
         if (threads::owns(*owner_)) {
-            exchange_.swap_back_on_base();
+            swap_.swap_back_on_base();
             return true;
         }
         bool const ok = wait();
-        exchange_.template put_back<false>(all_); // no longer of `f` if it completed inline meanwhile
+        swap_.template swap_back<false>(swapped_); // no longer of `f` if it completed inline meanwhile
         return ok;
     }
 
@@ -499,7 +499,7 @@ private:
     /// here, where its handler runs (inside the strand, if it is one), as Asio would; then hand it to the step further
     /// out.
     void complete_inline() noexcept {
-        if (all_.outermost == exchange_.top || all_.outermost == exchange_.caller)
+        if (swapped_.outermost == swap_.top || swapped_.outermost == swap_.caller)
             complete_inline_above<true>();
         else
             complete_inline_above<false>();
@@ -507,19 +507,19 @@ private:
 
     /// What is exchanged belongs to the step that runs below this on the fiber; it will go out, or go on, from there.
     template <bool TaskWide> void complete_inline_above() noexcept {
-        frame_exchange<Executor>& x = exchange_;
+        handle_swap<Executor>& x = swap_;
         thread* const outer = owner_;
         thread* const here = frames::attached_thread(*top());
         owner_ = here;
-        x.template put_back<TaskWide>(all_);
+        x.template swap_back<TaskWide>(swapped_);
         for (frame* f = top(); f != x.base; f = top()) {
-            x.template make<TaskWide>(all_, *f).resume();
+            x.template swap<TaskWide>(swapped_, *f).resume();
             if (!threads::owns(*owner_)) {
                 if (owner_ == here)
                     owner_ = outer;
                 return;
             }
-            x.template put_back<TaskWide>(all_);
+            x.template swap_back<TaskWide>(swapped_);
         }
         x.clear();
         if (owner_ != here)
@@ -530,10 +530,10 @@ private:
 
 #endif
 
-    entry* entry_;                      ///< the task
-    exchanged_frames<Executor> all_;    ///< the frames whose handles lead to the trampoline
-    frame_exchange<Executor> exchange_; ///< of the innermost step
-    thread* owner_; ///< who owned the task when the fiber was last entered. Written by whoever does.
+    entry* entry_;                     ///< the task
+    swapped_frames<Executor> swapped_; ///< the frames whose handles lead to the trampoline
+    handle_swap<Executor> swap_;       ///< of the innermost step
+    thread* owner_;                    ///< who owned the task when the fiber was last entered. Written by whoever does.
     std::optional<cancelled_task<Executor>>* cancelled_task_; ///< during `abandon`; made when it is needed
     bool runs_function_;                                      ///< or else it pumps the task
     initiation_gate gate_;                                    ///< Asio before 1.24 only

@@ -10,7 +10,7 @@
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// What a portal knows of the frames it has exchanged the handles of.
-template <class Executor> struct exchanged_frames {
+template <class Executor> struct swapped_frames {
     void* trampoline_address;        ///< where their handles lead
     frame_base<Executor>* outermost; ///< the one furthest out, by which the task's destruction gets here; or null
 
@@ -20,33 +20,33 @@ template <class Executor> struct exchanged_frames {
 };
 
 /// Marks `f` as a body for as long as await_ lasts: its handle leads to the trampoline.
-template <class Executor> class body_scope {
+template <class Executor> class running_frame {
     using frame = frame_base<Executor>;
     using frames = frame_access<Executor>;
 
 public:
-    body_scope(frame& f, exchanged_frames<Executor>& all) noexcept
-        : frame_(f), all_(all), coroutine_(std::exchange(frames::coroutine(f), all.trampoline())),
-          outermost_(all.outermost) {
+    running_frame(frame& f, swapped_frames<Executor>& swapped) noexcept
+        : frame_(f), swapped_(swapped), coroutine_(std::exchange(frames::coroutine(f), swapped.trampoline())),
+          outermost_(swapped.outermost) {
         if (!outermost_)
-            all.outermost = &f;
+            swapped.outermost = &f;
     }
-    body_scope(body_scope const&) = delete;
-    ~body_scope() {
+    running_frame(running_frame const&) = delete;
+    ~running_frame() {
         frames::coroutine(frame_) = coroutine_;
-        all_.outermost = outermost_;
+        swapped_.outermost = outermost_;
     }
 
 private:
     frame& frame_;
-    exchanged_frames<Executor>& all_;
+    swapped_frames<Executor>& swapped_;
     std::coroutine_handle<> coroutine_;
     frame* outermost_;
 };
 
 /// The handles of the top frame and its caller, while they lead to the trampoline. In a task-wide pump no body lies
 /// further out, so one of these two is the outermost frame that does.
-template <class Executor> struct frame_exchange {
+template <class Executor> struct handle_swap {
     using frame = frame_base<Executor>;
     using frames = frame_access<Executor>;
 
@@ -60,27 +60,27 @@ template <class Executor> struct frame_exchange {
 
     /// @returns the handle of `f`, the top frame
     template <bool TaskWide>
-    GREENBACK_SWITCH_PATH std::coroutine_handle<> make(exchanged_frames<Executor>& all, frame& f) noexcept {
-        std::coroutine_handle<> const own = swap_on_base(all, f);
+    GREENBACK_SWITCH_PATH std::coroutine_handle<> swap(swapped_frames<Executor>& swapped, frame& f) noexcept {
+        std::coroutine_handle<> const own = swap_on_base(swapped, f);
         frame* const c = frames::caller(f);
         if (c != base) {
             caller = c;
-            caller_coroutine = std::exchange(frames::coroutine(*c), all.trampoline()).address();
+            caller_coroutine = std::exchange(frames::coroutine(*c), swapped.trampoline()).address();
         }
         if constexpr (TaskWide)
-            all.outermost = caller ? caller : top;
+            swapped.outermost = caller ? caller : top;
         return own;
     }
     /// The same for a frame whose caller is the base.
-    GREENBACK_SWITCH_PATH std::coroutine_handle<> swap_on_base(exchanged_frames<Executor>& all, frame& f) noexcept {
-        std::coroutine_handle<> const own = std::exchange(frames::coroutine(f), all.trampoline());
+    GREENBACK_SWITCH_PATH std::coroutine_handle<> swap_on_base(swapped_frames<Executor>& swapped, frame& f) noexcept {
+        std::coroutine_handle<> const own = std::exchange(frames::coroutine(f), swapped.trampoline());
         top = &f;
         top_coroutine = own.address();
         return own;
     }
-    template <bool TaskWide> GREENBACK_SWITCH_PATH void put_back(exchanged_frames<Executor>& all) noexcept {
+    template <bool TaskWide> GREENBACK_SWITCH_PATH void swap_back(swapped_frames<Executor>& swapped) noexcept {
         if constexpr (TaskWide)
-            all.outermost = nullptr;
+            swapped.outermost = nullptr;
         if (caller) {
             frames::coroutine(*caller) = std::coroutine_handle<>::from_address(caller_coroutine);
             caller = nullptr;
