@@ -4,7 +4,7 @@
 // `co_spawn` makes an entry frame E and dispatches its first step to the task's executor: that is where a new task can
 // be recognised. The handler arrives type-erased, in an `executor_function`; what it is tells the address of the
 // function that completes it, and the handler in it owns the task. E itself must not run on a fiber, and the frame that
-// should does not exist yet: so E gets a *gatekeeper* for a handle, a coroutine that resumes E once and puts a
+// should does not exist yet: so E gets a *first_step_hook* for a handle, a coroutine that resumes E once and puts a
 // trampoline into the frame that E has pushed by then.
 #pragma once
 
@@ -17,7 +17,7 @@
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// Resumes an entry frame once; the frame it has then pushed gets a portal.
-class gatekeeper {
+class first_step_hook {
 public:
     class promise_type;
     using handle = std::coroutine_handle<promise_type>;
@@ -28,13 +28,13 @@ public:
     static void guard(entry_frame<executor>& entry) { run(entry); }
 
 private:
-    static gatekeeper run(entry_frame<executor>& entry);
+    static first_step_hook run(entry_frame<executor>& entry);
 };
 
-class gatekeeper::promise_type {
+class first_step_hook::promise_type {
 public:
     explicit promise_type(entry_frame<executor>& entry) noexcept : entry_(&entry) {}
-    gatekeeper get_return_object() noexcept {
+    first_step_hook get_return_object() noexcept {
         own_ = std::exchange(frames::coroutine(*entry_), handle::from_promise(*this));
         return {};
     }
@@ -53,7 +53,7 @@ private:
     std::coroutine_handle<> own_;
 };
 
-inline gatekeeper gatekeeper::run(entry_frame<executor>& entry) {
+inline first_step_hook first_step_hook::run(entry_frame<executor>& entry) {
     promise_type& self = co_await promise_of_this<promise_type>();
     self.put_back().resume();
     frame_base<executor>* const first = private_access::top_of_stack(entry);
@@ -95,7 +95,7 @@ public:
     template <class Function> void execute(Function&& f) const {
         if constexpr (std::is_same_v<std::decay_t<Function>, asio::detail::executor_function>) {
             if (auto* const entry = spawned_task(f))
-                gatekeeper::guard(*entry);
+                first_step_hook::guard(*entry);
         }
 #if GREENBACK_ASIO_VERSION < 102600
         asio::execution::execute(inner_, std::forward<Function>(f)); // the member function is private there
