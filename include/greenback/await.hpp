@@ -49,17 +49,17 @@ inline asio::cancellation_state await_now(asio::this_coro::cancellation_state_t,
     return portal_in_force(where).state();
 }
 inline void await_now(asio::this_coro::reset_cancellation_state_0_t, std::source_location const& where) {
-    asio_portal& p = portal_in_force(where);
+    any_portal& p = portal_in_force(where);
     p.state() = asio::cancellation_state(p.parent_slot());
 }
 template <class Filter>
 void await_now(asio::this_coro::reset_cancellation_state_1_t<Filter> reset, std::source_location const& where) {
-    asio_portal& p = portal_in_force(where);
+    any_portal& p = portal_in_force(where);
     p.state() = asio::cancellation_state(p.parent_slot(), std::move(reset.filter));
 }
 template <class In, class Out>
 void await_now(asio::this_coro::reset_cancellation_state_2_t<In, Out> reset, std::source_location const& where) {
-    asio_portal& p = portal_in_force(where);
+    any_portal& p = portal_in_force(where);
     p.state() = asio::cancellation_state(p.parent_slot(), std::move(reset.in_filter), std::move(reset.out_filter));
 }
 inline bool await_now(asio::this_coro::throw_if_cancelled_0_t, std::source_location const& where) {
@@ -112,7 +112,7 @@ GREENBACK_SWITCH_PATH inline decltype(auto) await_(Awaitable&& x,
         static_assert(detail::asynchronous_operation<Awaitable>,
                       "greenback::await_ takes what co_await takes in an Asio task: an awaitable, an asynchronous "
                       "operation such as timer.async_wait(asio::deferred), this_coro::..., or a C++20 awaiter");
-        detail::asio_portal& p = detail::portal_in_force(where);
+        detail::any_portal& p = detail::portal_in_force(where);
         p.where_ = where;
         return std::forward<Awaitable>(x)(detail::use_this_portal{p});
     }

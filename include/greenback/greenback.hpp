@@ -11,7 +11,7 @@
 #include <greenback/stack.hpp> // pooled_stack, default_stack_size, stack_exhausted
 
 // 2. detail/fiber/fiber.hpp: switch in, switch out, and the picture of the two stacks.
-// 3. detail/fiber/portal_base.hpp, asio_portal.hpp, portal_core.hpp: the portal, a fiber that pumps its task's own frames.
+// 3. detail/fiber/portal_base.hpp, any_portal.hpp, portal_core.hpp: the portal, a fiber that pumps its task's own frames.
 //    detail/operation/operation.hpp: one operation that a fiber waits for. detail/asio/access.hpp: every asio::detail name in
 //    use.
 

@@ -77,7 +77,7 @@ public:
                                                       InitArgs&&... args) {
         // The caller's place can't be had from a token. The name of this very function says what is waited for.
         std::source_location const where = std::source_location::current();
-        greenback::detail::asio_portal& portal = greenback::detail::portal_in_force(where);
+        greenback::detail::any_portal& portal = greenback::detail::portal_in_force(where);
         portal.where_ = where;
         using operation = greenback::detail::operation<greenback::detail::not_started::throws_at_call, result,
                                                        Initiation&&, InitArgs&&...>;
@@ -90,7 +90,7 @@ namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 /// The token with which `await_` starts an operation: it has the portal, which knows the place already. The meaning is
 /// that of `co_await`, also where the initiation throws.
 struct use_this_portal {
-    asio_portal& portal;
+    any_portal& portal;
 };
 
 } // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

@@ -185,7 +185,7 @@ inline bridge::handle make_bridge(std::shared_ptr<pending_bridges> const&, asio:
 /// One await of a foreign awaiter, on the fiber's stack.
 template <class Awaiter> class foreign_operation {
 public:
-    foreign_operation(asio_portal& portal, Awaiter& awaiter) : portal_(portal), awaiter_(awaiter) {}
+    foreign_operation(any_portal& portal, Awaiter& awaiter) : portal_(portal), awaiter_(awaiter) {}
 
     void run() {
         asio::any_io_executor executor = portal_.executor();
@@ -236,7 +236,7 @@ private:
     /// Outside of the try block's reach: what another coroutine throws when it is resumed is not await_suspend's error.
     static void resume_transferred(std::coroutine_handle<> next) noexcept { next.resume(); }
 
-    asio_portal& portal_;
+    any_portal& portal_;
     Awaiter& awaiter_;
     operation_result<> result_;
     asio::any_io_executor executor_;
@@ -245,7 +245,7 @@ private:
 };
 
 template <class X> decltype(auto) await_foreign(X&& x, std::source_location const& where) {
-    asio_portal& portal = portal_in_force(where);
+    any_portal& portal = portal_in_force(where);
     portal.where_ = where;
     portal.check_cancelled();
     auto&& a = get_awaiter(std::forward<X>(x));

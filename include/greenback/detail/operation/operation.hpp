@@ -105,7 +105,7 @@ public:
     using cancellation_slot_type = asio::cancellation_slot;
     using allocator_type = operation_allocator<void>;
 
-    operation_handler(asio_portal& portal, Result& result) noexcept
+    operation_handler(any_portal& portal, Result& result) noexcept
         : portal_(&portal), result_(&result), memory_(portal.own_fiber().for_operation) {}
     operation_handler(operation_handler&& other) noexcept
         : portal_(std::exchange(other.portal_, nullptr)), result_(other.result_), memory_(other.memory_) {}
@@ -130,7 +130,7 @@ public:
     void release() noexcept { portal_ = nullptr; }
 
 protected:
-    asio_portal* portal_; ///< null once called or moved from
+    any_portal* portal_; ///< null once called or moved from
     Result* result_;
 
 private:
@@ -148,7 +148,7 @@ public:
 /// Does the operation complete on the task's executor anyway? Then its handler needs none, which saves the operation
 /// the work of tracking and dispatching through a second, type-erased one.
 template <class Initiation>
-GREENBACK_SWITCH_PATH inline bool completes_on_task(Initiation const& initiation, asio_portal& portal) noexcept {
+GREENBACK_SWITCH_PATH inline bool completes_on_task(Initiation const& initiation, any_portal& portal) noexcept {
     return portal.runs_on(initiation.get_executor());
 }
 
@@ -162,7 +162,7 @@ enum class not_started {
 /// was called with: it hasn't returned. `Initiation` and `Args` are references.
 template <not_started NotStarted, class Result, class Initiation, class... Args> class operation {
 public:
-    operation(asio_portal& portal, Initiation&& initiation, Args&&... args) noexcept
+    operation(any_portal& portal, Initiation&& initiation, Args&&... args) noexcept
         : portal_(portal), initiation_(std::forward<Initiation>(initiation)), args_(std::forward<Args>(args)...) {}
 
     GREENBACK_SWITCH_PATH typename Result::type run() {
@@ -205,7 +205,7 @@ private:
         return false; // a handler that was neither kept nor called ends the task by its destructor
     }
 
-    asio_portal& portal_;
+    any_portal& portal_;
     Initiation&& initiation_;
     std::tuple<Args&&...> args_;
     Result result_;

@@ -15,7 +15,7 @@ inline bool same_type(std::type_info const& a, std::type_info const& b) noexcept
 template <class Executor>
 [[gnu::visibility("default")]] inline constexpr portal_kind kind_of_portal = {&typeid(Executor), GREENBACK_BACKEND};
 
-class asio_portal : public portal_base {
+class any_portal : public portal_base {
 public:
     using portal_base::portal_base;
 
@@ -67,7 +67,7 @@ public:
     }
 
 protected:
-    ~asio_portal() = default;
+    ~any_portal() = default;
 
     /// Take the task from whoever pumps it, to be held here. @returns false, having done nothing, if the synchronous
     /// code was called by a coroutine that runs on the fiber, not by the portal itself.
@@ -127,11 +127,11 @@ GREENBACK_COLD inline portal_base* check_portal_here(std::source_location const&
 }
 
 /// The portal in force for the caller. @throws no_portal, saying why there is none · abandoned
-GREENBACK_SWITCH_PATH inline asio_portal& portal_in_force(std::source_location const& where) {
+GREENBACK_SWITCH_PATH inline any_portal& portal_in_force(std::source_location const& where) {
     portal_base* p = portal_here();
     if (!p || p->backend() != GREENBACK_BACKEND) [[unlikely]]
         p = check_portal_here(where);
-    return static_cast<asio_portal&>(*p);
+    return static_cast<any_portal&>(*p);
 }
 
 } // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

@@ -42,7 +42,7 @@
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
-template <class Executor> class portal_core final : public asio_portal {
+template <class Executor> class portal_core final : public any_portal {
 public:
     using frame = frame_base<Executor>;
     using thread = task_thread<Executor>;
@@ -54,13 +54,13 @@ public:
 #endif
 
     /// For a function that is the body of frame `own`, of the task that runs it.
-    portal_core(frame& own, thread_state& here) noexcept : asio_portal(here) {
+    portal_core(frame& own, thread_state& here) noexcept : any_portal(here) {
         static_assert(sizeof(portal_core) <= sizeof(fiber::portal_memory) && alignof(portal_core) <= 16);
         swap_.base = &own;
     }
 
     /// For the task that runs frame `at`, from that on; trampoline `t` leads here.
-    portal_core(frame& at, std::coroutine_handle<> t, thread_state& here) noexcept : asio_portal(here) {
+    portal_core(frame& at, std::coroutine_handle<> t, thread_state& here) noexcept : any_portal(here) {
         prepare(at, t);
         runs_function_ = false;
         gate_.set_out();
