@@ -18,9 +18,9 @@ namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// The portal for an awaitable with this executor type. @throws what stands in the way, having destroyed `x` unrun
 template <class T, class Executor>
-GREENBACK_COLD portal_base* check_portal(asio::awaitable<T, Executor>& x, std::source_location const& where) {
+GREENBACK_COLD portal_base* explain_no_portal_for(asio::awaitable<T, Executor>& x, std::source_location const& where) {
     asio::awaitable<T, Executor> taken(std::move(x)); // destroyed by what is thrown
-    portal_base* const p = check_portal_here(where);
+    portal_base* const p = explain_no_portal(where);
     if (!same_type(p->executor_type(), typeid(Executor)))
         throw_executor_mismatch(where, typeid(Executor), p->executor_type());
     x = std::move(taken); // the same type after all, seen from another shared object
@@ -30,9 +30,9 @@ GREENBACK_COLD portal_base* check_portal(asio::awaitable<T, Executor>& x, std::s
 /// `asio::awaitable`: pushed on the task's own frames and pumped here, on the fiber.
 template <class T, class Executor>
 GREENBACK_SWITCH_PATH inline T await_now(asio::awaitable<T, Executor>&& x, std::source_location const& where) {
-    portal_base* p = portal_here();
+    portal_base* p = find_portal();
     if (!p || p->kind() != &kind_of_portal<Executor>) [[unlikely]]
-        p = check_portal(x, where);
+        p = explain_no_portal_for(x, where);
     p->where_ = where;
     return static_cast<portal_core<Executor>&>(*p).await(x);
 }
@@ -43,31 +43,31 @@ template <class T, class Executor> void await_now(asio::awaitable<T, Executor>&,
 
 // What `co_await` answers about the task itself, without suspending.
 inline asio::any_io_executor await_now(asio::this_coro::executor_t, std::source_location const& where) {
-    return portal_in_force(where).executor();
+    return require_portal(where).executor();
 }
 inline asio::cancellation_state await_now(asio::this_coro::cancellation_state_t, std::source_location const& where) {
-    return portal_in_force(where).state();
+    return require_portal(where).state();
 }
 inline void await_now(asio::this_coro::reset_cancellation_state_0_t, std::source_location const& where) {
-    any_portal& p = portal_in_force(where);
+    any_portal& p = require_portal(where);
     p.state() = asio::cancellation_state(p.parent_slot());
 }
 template <class Filter>
 void await_now(asio::this_coro::reset_cancellation_state_1_t<Filter> reset, std::source_location const& where) {
-    any_portal& p = portal_in_force(where);
+    any_portal& p = require_portal(where);
     p.state() = asio::cancellation_state(p.parent_slot(), std::move(reset.filter));
 }
 template <class In, class Out>
 void await_now(asio::this_coro::reset_cancellation_state_2_t<In, Out> reset, std::source_location const& where) {
-    any_portal& p = portal_in_force(where);
+    any_portal& p = require_portal(where);
     p.state() = asio::cancellation_state(p.parent_slot(), std::move(reset.in_filter), std::move(reset.out_filter));
 }
 inline bool await_now(asio::this_coro::throw_if_cancelled_0_t, std::source_location const& where) {
-    return portal_in_force(where).throws_if_cancelled();
+    return require_portal(where).throws_if_cancelled();
 }
 template <std::same_as<asio::this_coro::throw_if_cancelled_1_t> Set> // not what converts to it: it is made of any bool
 void await_now(Set set, std::source_location const& where) {
-    portal_in_force(where).throws_if_cancelled() = set.value;
+    require_portal(where).throws_if_cancelled() = set.value;
 }
 
 template <class X>
@@ -112,7 +112,7 @@ GREENBACK_SWITCH_PATH inline decltype(auto) await_(Awaitable&& x,
         static_assert(detail::asynchronous_operation<Awaitable>,
                       "greenback::await_ takes what co_await takes in an Asio task: an awaitable, an asynchronous "
                       "operation such as timer.async_wait(asio::deferred), this_coro::..., or a C++20 awaiter");
-        detail::any_portal& p = detail::portal_in_force(where);
+        detail::any_portal& p = detail::require_portal(where);
         p.where_ = where;
         return std::forward<Awaitable>(x)(detail::use_this_portal{p});
     }

@@ -245,7 +245,7 @@ private:
 };
 
 template <class X> decltype(auto) await_foreign(X&& x, std::source_location const& where) {
-    any_portal& portal = portal_in_force(where);
+    any_portal& portal = require_portal(where);
     portal.where_ = where;
     portal.check_cancelled();
     auto&& a = get_awaiter(std::forward<X>(x));

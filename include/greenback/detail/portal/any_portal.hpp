@@ -96,7 +96,7 @@ GREENBACK_READS_THREAD_LOCAL inline bool runs_inline_on(fiber const& f) noexcept
 
 /// The portal whose synchronous code calls this; null if there is none, or the code is run inline by others. Opaque to
 /// the compiler for the reason that `this_thread` is; all thread-locals an await needs are read here, by one call.
-GREENBACK_READS_THREAD_LOCAL inline portal_base* portal_here() noexcept {
+GREENBACK_READS_THREAD_LOCAL inline portal_base* find_portal() noexcept {
     asm volatile("" : : : "memory");
     portal_base* const p = state_of_this_thread.current;
     if (!p || runs_inline(p->own_fiber())) [[unlikely]]
@@ -112,8 +112,8 @@ GREENBACK_SWITCH_PATH inline portal_base* portal_of(thread_state& here) noexcept
     return p;
 }
 
-/// Why `portal_here` has no portal for this backend. Returns if it has: a portal may not have been prepared.
-GREENBACK_COLD inline portal_base* check_portal_here(std::source_location const& where) {
+/// Why `find_portal` has no portal for this backend. Returns if it has: a portal may not have been prepared.
+GREENBACK_COLD inline portal_base* explain_no_portal(std::source_location const& where) {
     portal_base* const p = portal_of(this_thread());
     if (p && p->abandoned())
         throw_abandoned();
@@ -127,10 +127,10 @@ GREENBACK_COLD inline portal_base* check_portal_here(std::source_location const&
 }
 
 /// The portal in force for the caller. @throws no_portal, saying why there is none · abandoned
-GREENBACK_SWITCH_PATH inline any_portal& portal_in_force(std::source_location const& where) {
-    portal_base* p = portal_here();
+GREENBACK_SWITCH_PATH inline any_portal& require_portal(std::source_location const& where) {
+    portal_base* p = find_portal();
     if (!p || p->backend() != GREENBACK_BACKEND) [[unlikely]]
-        p = check_portal_here(where);
+        p = explain_no_portal(where);
     return static_cast<any_portal&>(*p);
 }
 

@@ -195,7 +195,7 @@ public:
     }
 
     /// The meaning of `co_await std::move(x)` in the frame whose code runs. `x` stays the owner until it is over.
-    /// @pre `portal_here()` is this
+    /// @pre `find_portal()` is this
     template <class T> GREENBACK_SWITCH_PATH T await(asio::awaitable<T, Executor>& x) {
         frame* const body = top();
         if (body != swap_.base || is_cancelled() || handles_exceptions()) [[unlikely]]
