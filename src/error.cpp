@@ -3,7 +3,7 @@
 
 #include "call_site.hpp"
 
-#include <greenback/error.hpp>
+#include <greenback/detail/throw_error.hpp>
 
 #include <cstdlib>
 #include <cxxabi.h>

@@ -27,7 +27,7 @@
 namespace greenback {
 
 std::size_t remaining_stack() noexcept {
-    detail::portal_base const* const portal = detail::current_portal();
+    detail::portal_base const* const portal = detail::raw_current_portal();
     char const* const here = static_cast<char const*>(__builtin_frame_address(0));
     // A signal handler on a stack of its own is not on the portal's.
     if (!portal || !portal->own_fiber().holds(here))
@@ -154,7 +154,7 @@ void pass_on(handled_signal& to, siginfo_t* info, void* context) noexcept {
 void on_fault(int number, siginfo_t* info, void* context) noexcept {
     int const error = errno;
     handled_signal& mine = number == SIGSEGV ? handled[0] : handled[1];
-    detail::portal_base const* const portal = info->si_code > 0 ? detail::current_portal() : nullptr;
+    detail::portal_base const* const portal = info->si_code > 0 ? detail::raw_current_portal() : nullptr;
     if (portal && overflows(portal->own_fiber(), info->si_addr)) {
         report(portal->own_fiber(), portal->is_prepared() ? portal->where_ : std::source_location());
         // The instruction that faulted runs again, and whoever was here before us sees the fault as if we had not been.

@@ -16,23 +16,12 @@
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
-/// The portal for an awaitable with this executor type. @throws what stands in the way, having destroyed `x` unrun
-template <class T, class Executor>
-GREENBACK_COLD portal_base* explain_no_portal_for(asio::awaitable<T, Executor>& x, std::source_location const& where) {
-    asio::awaitable<T, Executor> taken(std::move(x)); // destroyed by what is thrown
-    portal_base* const p = explain_no_portal(where);
-    if (!same_type(p->executor_type(), typeid(Executor)))
-        throw_executor_mismatch(where, typeid(Executor), p->executor_type());
-    x = std::move(taken); // the same type after all, seen from another shared object
-    return p;
-}
-
 /// `asio::awaitable`: pushed on the task's own frames and pumped here, on the fiber.
 template <class T, class Executor>
 GREENBACK_SWITCH_PATH inline T await_now(asio::awaitable<T, Executor>&& x, std::source_location const& where) {
     portal_base* p = find_portal();
     if (!p || p->kind() != &kind_of_portal<Executor>) [[unlikely]]
-        p = explain_no_portal_for(x, where);
+        p = explain_no_portal(x, where);
     p->where_ = where;
     return static_cast<portal_core<Executor>&>(*p).await(x);
 }

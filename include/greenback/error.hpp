@@ -4,9 +4,7 @@
 
 #include <greenback/detail/config.hpp>
 
-#include <source_location>
 #include <stdexcept>
-#include <typeinfo>
 
 // The types are visible outside of a shared object that is compiled with -fvisibility=hidden: what is thrown in one is to
 // be caught in another, and not every C++ library compares types by their names.
@@ -43,20 +41,4 @@ public:
     char const* what() const noexcept { return "greenback: the task is being destroyed"; }
 };
 
-namespace detail {
-
-enum class no_portal_because {
-    not_in_loop,   ///< no event loop runs on this thread: not in any task
-    not_in_portal, ///< an event loop runs, but no portal's fiber
-    initiating,    ///< inside the initiation of an operation the portal waits for
-    runs_inline,   ///< other code, run inline on the fiber by dispatch, poll, co_spawn
-};
-
-[[noreturn]] void throw_no_portal(std::source_location const& where, no_portal_because why);
-[[noreturn]] void throw_executor_mismatch(std::source_location const& where, std::type_info const& awaitable,
-                                          std::type_info const& task);
-[[noreturn]] void throw_portal_busy();
-[[noreturn]] void throw_abandoned();
-
-} // namespace detail
 } // namespace greenback

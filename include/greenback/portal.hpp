@@ -4,6 +4,8 @@
 
 #include <greenback/detail/config.hpp>
 
+#include <greenback/detail/fiber/kept_fiber.hpp>
+#include <greenback/detail/portal/find_portal.hpp>
 #include <greenback/detail/portal/function_coroutine.hpp>
 
 #include <concepts>
@@ -19,8 +21,11 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 ///
 /// Thread safety: answers for the calling code. Cost: a few loads.
 inline bool has_portal() noexcept {
-    detail::portal_base* const p = detail::portal_of(detail::this_thread());
-    return p && p->backend() == GREENBACK_BACKEND && p->serving();
+    detail::portal_base* const p = detail::find_portal();
+    if (!p)
+        return false;
+    p->ensure_prepared();
+    return p->backend() == GREENBACK_BACKEND && p->serving();
 }
 
 /// Run the synchronous function `f(args...)` in the calling task; it, and whatever it calls, may `await_`.
@@ -43,7 +48,7 @@ template <class Executor = asio::any_io_executor, class F, class... Args>
     requires(!std::same_as<std::decay_t<F>, std::allocator_arg_t>)
 auto with_portal_run_sync(F&& f, Args&&... args) -> asio::awaitable<detail::call_result<F, Args...>, Executor> {
     return detail::run_on_portal<detail::call_result<F, Args...>, Executor>(
-        detail::portal_body(), detail::cached_stack(), std::forward<F>(f), std::forward<Args>(args)...);
+        detail::cached_fiber_source(), std::forward<F>(f), std::forward<Args>(args)...);
 }
 
 /// The same on a stack from `alloc`, a stack allocator in the sense of Boost.Context. The stack is taken when the
@@ -54,9 +59,8 @@ template <class Executor = asio::any_io_executor, class StackAllocator, class F,
 auto with_portal_run_sync(std::allocator_arg_t, StackAllocator&& alloc, F&& f, Args&&... args)
     -> asio::awaitable<detail::call_result<F, Args...>, Executor> {
     return detail::run_on_portal<detail::call_result<F, Args...>, Executor>(
-        detail::portal_body(),
-        detail::allocated_stack<std::decay_t<StackAllocator>>(std::forward<StackAllocator>(alloc)), std::forward<F>(f),
-        std::forward<Args>(args)...);
+        detail::allocated_fiber_source<std::decay_t<StackAllocator>>(std::forward<StackAllocator>(alloc)),
+        std::forward<F>(f), std::forward<Args>(args)...);
 }
 
 /// A portal to be used again and again: it owns one stack, from its first run to its end.
@@ -70,13 +74,13 @@ auto with_portal_run_sync(std::allocator_arg_t, StackAllocator&& alloc, F&& f, A
 template <class Executor = asio::any_io_executor> class basic_portal {
 public:
     /// On a stack of the default size from the library's pool.
-    basic_portal() : stack_(new detail::kept_stack()) {}
+    basic_portal() : fiber_(new detail::kept_fiber()) {}
 
     /// On a stack from `alloc`, a stack allocator in the sense of Boost.Context.
     template <class StackAllocator>
     basic_portal(std::allocator_arg_t, StackAllocator&& alloc)
-        : stack_(new detail::kept_stack(
-              detail::allocated_stack<std::decay_t<StackAllocator>>(std::forward<StackAllocator>(alloc)))) {}
+        : fiber_(new detail::kept_fiber(
+              detail::allocated_fiber_source<std::decay_t<StackAllocator>>(std::forward<StackAllocator>(alloc)))) {}
 
     /// Not copyable: two portals would share one stack, and its count is of one task at a time.
     basic_portal(basic_portal&&) noexcept = default;
@@ -88,12 +92,11 @@ public:
     template <class F, class... Args>
     auto run(F&& f, Args&&... args) -> asio::awaitable<detail::call_result<F, Args...>, Executor> {
         return detail::run_on_portal<detail::call_result<F, Args...>, Executor>(
-            detail::portal_body(), detail::borrowed_stack(stack_.for_a_run()), std::forward<F>(f),
-            std::forward<Args>(args)...);
+            detail::kept_fiber_source(fiber_.for_a_run()), std::forward<F>(f), std::forward<Args>(args)...);
     }
 
 private:
-    detail::kept_stack_owner stack_;
+    detail::kept_fiber_owner fiber_;
 };
 
 using portal = basic_portal<>;

@@ -4,8 +4,7 @@
 
 #include <greenback/detail/config.hpp>
 
-#include <greenback/detail/portal/task_trampoline.hpp>
-#include <greenback/detail/portal/tree_executor.hpp>
+#include <greenback/detail/portal/task_coroutines.hpp>
 #include <greenback/portal.hpp>
 
 namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
@@ -25,7 +24,7 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 /// Cost: a stack for the rest of the task, and two switches each time the task suspends.
 /// Example: `asio::awaitable<void> session(tcp::socket s) { co_await greenback::ensure_portal(); legacy_main(s); }`
 template <class Executor = asio::any_io_executor> asio::awaitable<void, Executor> ensure_portal() {
-    return detail::ensure_portal_coroutine<Executor>(detail::ensure_portal_body());
+    return detail::ensure_portal_coroutine<Executor>(detail::ensures_portal());
 }
 
 /// Give a portal to a coroutine that has not been started. It lasts until that coroutine has ended, or is destroyed.
@@ -36,8 +35,7 @@ template <class Executor = asio::any_io_executor> asio::awaitable<void, Executor
 /// Cost: a small allocation now; the stack is taken when the coroutine starts.
 /// Example: `asio::co_spawn(executor, greenback::bestow_portal(session(std::move(socket))), greenback::rethrow);`
 template <class T, class Executor> asio::awaitable<T, Executor> bestow_portal(asio::awaitable<T, Executor> task) {
-    using trampoline = detail::task_trampoline<Executor>;
-    trampoline::lead(*detail::private_access::frame(task), trampoline::extent::call, nullptr);
+    detail::lead_to_portal(task);
     return task;
 }
 

@@ -111,6 +111,11 @@ using ::asio::system_error;
 #endif
 #endif
 
+// The version as Asio's version.hpp has it, for messages: 102201 is 1.22.1.
+#define GREENBACK_TEXT_OF(x) #x
+#define GREENBACK_EXPANDED_TEXT_OF(x) GREENBACK_TEXT_OF(x)
+#define GREENBACK_ASIO_VERSION_TEXT GREENBACK_EXPANDED_TEXT_OF(GREENBACK_ASIO_VERSION)
+
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// Before Asio 1.24 an operation is initiated inside its coroutine's `await_suspend`, that is, while the fiber is still

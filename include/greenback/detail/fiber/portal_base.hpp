@@ -42,7 +42,8 @@ public:
 
     std::type_info const& executor_type() const noexcept { return *kind_->executor_type; }
     int backend() const noexcept { return kind_->backend; }
-    bool abandoned() const noexcept { return abandoned_; }
+    /// Is the task being destroyed?
+    bool abandoned() const noexcept { return kind_ == &abandoned_kind; }
     /// One comparison for the question whether an awaitable of a certain kind can be awaited here.
     portal_kind const* kind() const noexcept { return kind_; }
     /// Has the fiber's job returned?
@@ -55,10 +56,13 @@ public:
     /// Most of a portal is of use only to what awaits, so a portal that runs a function leaves it for the first who
     /// asks.
     bool is_prepared() const noexcept { return kind_ != &unprepared_kind; }
-    virtual void prepare() noexcept = 0;
+    void ensure_prepared() noexcept {
+        if (!is_prepared())
+            prepare();
+    }
 
-    /// May synchronous code await here, right now? False while the task is being destroyed, and in code that an
-    /// operation's initiation runs.
+    /// May the synchronous code of this portal await? False while the task is being destroyed, and in code that an
+    /// operation's initiation runs. @pre is_prepared()
     virtual bool serving() const noexcept = 0;
 
     /// Run the fiber of `p` until it comes out. Called on the resumer's stack, and the only writer of
@@ -84,8 +88,19 @@ public:
         return p->has_come_out_new();
     }
 
+    /// On the resumer's side, the fiber being out: does it wait for an operation of ours that is yet to be started?
+    bool is_to_start_operation() const noexcept { return after_suspend_.run != nullptr; }
+    /// Start it. @returns whether the fiber is to go on at once; if not, the portal may be gone
+    bool start_operation() {
+        after_suspend const todo = after_suspend_;
+        after_suspend_.run = nullptr;
+        return todo.run(todo.argument);
+    }
+
 protected:
     ~portal_base() = default;
+
+    virtual void prepare() noexcept = 0;
 
     /// Is an exception handled, or on its way, in the code that runs?
     bool handles_exceptions() const noexcept { return entered_on_->exceptions->any(); }
@@ -95,7 +110,6 @@ protected:
     thread_state* entered_on_;    ///< the thread whose fiber this is while it is in
     after_suspend after_suspend_; ///< written by the fiber before it goes out, read by its resumer
     portal_kind const* kind_;     ///< at first `unprepared_kind`; once the task is being destroyed `abandoned_kind`
-    bool abandoned_;              ///< the task is being destroyed. Written by `prepare` and by `abandon`.
 
 public:
     union {

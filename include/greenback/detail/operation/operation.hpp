@@ -3,7 +3,7 @@
 #pragma once
 
 #include <greenback/detail/operation/operation_allocator.hpp>
-#include <greenback/detail/portal/any_portal.hpp>
+#include <greenback/detail/portal/find_portal.hpp>
 
 #include <exception>
 #include <optional>

@@ -4,7 +4,7 @@
 
 #include <greenback/detail/asio/access.hpp>
 #include <greenback/detail/fiber/portal_base.hpp>
-#include <greenback/error.hpp>
+#include <greenback/detail/throw_error.hpp>
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
@@ -58,7 +58,7 @@ public:
             return suspend_for_operation_in_coroutine(todo);
         after_suspend_ = todo;
         switch_out(own_fiber());
-        if (abandoned_) [[unlikely]]
+        if (abandoned()) [[unlikely]]
             throw_abandoned();
     }
 
@@ -78,60 +78,5 @@ protected:
     asio::cancellation_state* state_; ///< these two are set by `prepare`
     void const* executor_;            ///< the task's, of type `executor_type()`
 };
-
-/// Is this code run inline on `f` by something that is not its synchronous code: a nested `run` or `poll` of an event
-/// loop, a strand that `dispatch` entered, a task that `co_spawn` starts? They leave an entry on the stack they run on.
-/// Reads thread-locals, so it must not be inlined where the stack may have changed threads.
-GREENBACK_SWITCH_PATH inline bool runs_inline(fiber const& f) noexcept {
-    if (f.holds(innermost(*revealed(loop_stack_tag()))) || f.holds(innermost(*revealed(strand_stack_tag()))))
-        [[unlikely]]
-        return true;
-#if GREENBACK_ASIO_VERSION >= 103600
-    if (f.holds(innermost(*revealed(launch_stack_tag())))) [[unlikely]]
-        return true;
-#endif
-    return false;
-}
-GREENBACK_READS_THREAD_LOCAL inline bool runs_inline_on(fiber const& f) noexcept { return runs_inline(f); }
-
-/// The portal whose synchronous code calls this; null if there is none, or the code is run inline by others. Opaque to
-/// the compiler for the reason that `this_thread` is; all thread-locals an await needs are read here, by one call.
-GREENBACK_READS_THREAD_LOCAL inline portal_base* find_portal() noexcept {
-    asm volatile("" : : : "memory");
-    portal_base* const p = state_of_this_thread.current;
-    if (!p || runs_inline(p->own_fiber())) [[unlikely]]
-        return nullptr;
-    return p;
-}
-
-/// The portal whose fiber this thread is on, or null.
-GREENBACK_SWITCH_PATH inline portal_base* portal_of(thread_state& here) noexcept {
-    portal_base* const p = here.current;
-    if (p && !p->is_prepared())
-        p->prepare();
-    return p;
-}
-
-/// Why `find_portal` has no portal for this backend. Returns if it has: a portal may not have been prepared.
-GREENBACK_COLD inline portal_base* explain_no_portal(std::source_location const& where) {
-    portal_base* const p = portal_of(this_thread());
-    if (p && p->abandoned())
-        throw_abandoned();
-    if (!p || p->backend() != GREENBACK_BACKEND)
-        throw_no_portal(where, asio::detail::thread_context::top_of_thread_call_stack()
-                                   ? no_portal_because::not_in_portal
-                                   : no_portal_because::not_in_loop);
-    if (runs_inline_on(p->own_fiber()))
-        throw_no_portal(where, no_portal_because::runs_inline);
-    return p;
-}
-
-/// The portal in force for the caller. @throws no_portal, saying why there is none · abandoned
-GREENBACK_SWITCH_PATH inline any_portal& require_portal(std::source_location const& where) {
-    portal_base* p = find_portal();
-    if (!p || p->backend() != GREENBACK_BACKEND) [[unlikely]]
-        p = explain_no_portal(where);
-    return static_cast<any_portal&>(*p);
-}
 
 } // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

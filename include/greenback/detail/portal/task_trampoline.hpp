@@ -2,24 +2,13 @@
 // The coroutine that gives frames of a task, which are not our own, a portal.
 #pragma once
 
-#include <greenback/detail/portal/function_coroutine.hpp>
+#include <greenback/detail/portal/coroutine_portal.hpp>
+#include <greenback/detail/task/self_destroying.hpp>
 
 #include <coroutine>
-#include <exception>
 #include <utility>
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
-
-/// `co_await` it for the promise of the very coroutine; it does not suspend.
-template <class Promise> struct promise_of_this {
-    Promise* promise = nullptr;
-    bool await_ready() const noexcept { return false; }
-    bool await_suspend(std::coroutine_handle<Promise> h) noexcept {
-        promise = &h.promise();
-        return false;
-    }
-    Promise& await_resume() const noexcept { return *promise; }
-};
 
 /// A trampoline for a portal that pumps frames `first` and above, down to a given base. Its handle is put into `first`;
 /// Asio resumes it where it would have resumed `first`.
@@ -32,7 +21,8 @@ public:
     using handle = std::coroutine_handle<promise_type>;
     using frame = frame_base<Executor>;
     using frames = frame_access<Executor>;
-    using core = portal_core<Executor>;
+    using portal = coroutine_portal<Executor>;
+    using runner = portal_core<Executor>;
 
     enum class extent {
         call, ///< until `first` is popped
@@ -47,7 +37,7 @@ private:
     static task_trampoline run(frame& first, extent e, fiber* f) {
         promise_type& self = co_await promise_of_this<promise_type>();
         thread_state& here = this_thread();
-        if (core* const outer = core::in_force(here, first); outer && e == extent::call)
+        if (runner* const outer = runner::find_runner(here, first); outer && e == extent::call)
             co_await instead_of_this{outer}; // its fiber resumes `first` right now: so be it
         self.put_back();
         if (!f) {
@@ -61,8 +51,8 @@ private:
                 co_return;
             }
         }
-        self.core_ = new (f->portal_memory) core(first, handle::from_promise(self), here);
-        job work{*self.core_,
+        self.portal_ = new (f->portal_memory) portal(first, handle::from_promise(self), here);
+        job work{*self.portal_,
                  e == extent::call ? *frames::caller(first) : *frames::attached_thread(first)->entry_point()};
         f->start(&job::run, &work);
         while (!co_await run_fiber{self}) {
@@ -70,33 +60,33 @@ private:
     }
 
     struct job {
-        core& portal;
+        portal& of;
         frame& base;
         static void run(void* self) noexcept {
             auto const& j = *static_cast<job*>(self);
-            j.portal.pump_task(j.base);
+            j.of.pump_task(j.base);
         }
     };
 
-    /// What the trampoline awaits, again and again, until the answer is that it is over.
+    /// Run the fiber until it comes out. @returns whether its job is over
     struct run_fiber {
         promise_type& self;
         bool await_ready() const noexcept { return false; }
         GREENBACK_IN_AWAIT_SUSPEND bool await_suspend(std::coroutine_handle<>) const noexcept {
-            return self.core_->run_from_trampoline();
+            return self.portal_->resume_from_trampoline();
         }
-        bool await_resume() const noexcept { return self.core_->done(); }
+        bool await_resume() const noexcept { return self.portal_->done(); }
     };
 
     /// Destroy the trampoline and resume the frame's own coroutine in its place.
     struct instead_of_this {
-        core* outer;
+        runner* outer;
         bool await_ready() const noexcept { return false; }
         void await_suspend(handle h) const {
             promise_type& self = h.promise();
             std::coroutine_handle<> const next = self.own_;
             outer->replace_handle(*self.first_, h, next);
-            self.leave();
+            self.let_go();
             h.destroy();
             next.resume();
         }
@@ -104,7 +94,7 @@ private:
     };
 };
 
-template <class Executor> class task_trampoline<Executor>::promise_type {
+template <class Executor> class task_trampoline<Executor>::promise_type : public self_destroying {
 public:
     promise_type(frame& first, extent, fiber* f) noexcept : first_(&first), fiber_(f) {}
 
@@ -112,22 +102,19 @@ public:
         own_ = std::exchange(frames::coroutine(*first_), handle::from_promise(*this));
         return {};
     }
-    std::suspend_always initial_suspend() const noexcept { return {}; }
-    std::suspend_never final_suspend() const noexcept { return {}; } // it destroys itself
     void return_void() noexcept {
-        if (core_)
+        if (portal_)
             end();
-        leave();
+        let_go();
     }
-    [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
 
     ~promise_type() {
         if (!first_)
             return;
         frame* destroyed = first_;
-        if (core_) {
-            destroyed = core_->destroyed_first();
-            core_->abandon();
+        if (portal_) {
+            destroyed = portal_->destroyed_first();
+            portal_->abandon();
             end();
         } else {
             put_back();
@@ -146,65 +133,19 @@ private:
     }
     /// On the thread that the fiber came out on for the last time.
     void end() noexcept {
-        thread_state& here = core_->entered_on();
-        fiber& f = core_->own_fiber();
-        core_->~core();
-        core_ = nullptr;
+        thread_state& here = portal_->entered_on();
+        fiber& f = portal_->own_fiber();
+        portal_->~portal();
+        portal_ = nullptr;
         return_fiber(here, f);
     }
     /// The frames no longer lead here.
-    void leave() noexcept { first_ = nullptr; }
+    void let_go() noexcept { first_ = nullptr; }
 
     frame* first_;                ///< null once there is nothing left to destroy
     fiber* fiber_;                ///< taken beforehand, if it was
     std::coroutine_handle<> own_; ///< the handle of `first_`, until it starts
-    core* core_ = nullptr;        ///< on the fiber's stack, from the first step of `first_` to the end
+    portal* portal_ = nullptr;    ///< on the fiber's stack, from the first step of `first_` to the end
 };
-
-/// The coroutine of `ensure_portal`: it gives a portal to the frame that awaits it, and is gone.
-struct ensure_portal_body {};
-
-template <class Executor> class ensure_portal_promise : public frame_holder<void, Executor> {
-public:
-    explicit ensure_portal_promise(ensure_portal_body) noexcept {}
-    asio::awaitable<void, Executor> get_return_object() noexcept {
-        return this->awaitable_for(std::coroutine_handle<ensure_portal_promise>::from_promise(*this));
-    }
-};
-
-} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
-
-template <class Executor>
-struct std::coroutine_traits<GREENBACK_ASIO_ROOT::awaitable<void, Executor>, greenback::detail::ensure_portal_body> {
-    using promise_type = greenback::detail::ensure_portal_promise<Executor>;
-};
-
-namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
-
-template <class Executor> asio::awaitable<void, Executor> ensure_portal_coroutine(ensure_portal_body) {
-    using trampoline = task_trampoline<Executor>;
-    ensure_portal_promise<Executor>& promise = co_await promise_of_this<ensure_portal_promise<Executor>>();
-    frame_base<Executor>& self = promise.asio_frame();
-    promise.asio_frame().return_void();
-    thread_state& here = this_thread();
-    if (!portal_core<Executor>::in_force(here, self)) {
-        frame_base<Executor>* const caller = frame_access<Executor>::caller(self);
-        // Awaited by the entry frame itself, it would serve nobody: nothing else of this task will run.
-        if (caller != frame_access<Executor>::attached_thread(self)->entry_point()) {
-            fiber& f = borrow_fiber(here);
-            try {
-                trampoline::lead(*caller, trampoline::extent::task, &f);
-            } catch (...) {
-                return_fiber(here, f);
-                throw;
-            }
-        }
-    }
-}
-
-/// `f(args...)`, called when it is awaited.
-template <class F, class... Args> std::invoke_result_t<F, Args...> call_asynchronously(F f, Args... args) {
-    co_return co_await std::invoke(std::move(f), std::move(args)...);
-}
 
 } // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

@@ -8,6 +8,7 @@
 // trampoline into the frame that E has pushed by then.
 #pragma once
 
+#include <greenback/detail/asio/spawned_task.hpp>
 #include <greenback/detail/portal/task_trampoline.hpp>
 
 #include <concepts>
@@ -31,17 +32,13 @@ private:
     static first_step_hook run(entry_frame<executor>& entry);
 };
 
-class first_step_hook::promise_type {
+class first_step_hook::promise_type : public self_destroying {
 public:
     explicit promise_type(entry_frame<executor>& entry) noexcept : entry_(&entry) {}
     first_step_hook get_return_object() noexcept {
         own_ = std::exchange(frames::coroutine(*entry_), handle::from_promise(*this));
         return {};
     }
-    std::suspend_always initial_suspend() const noexcept { return {}; }
-    std::suspend_never final_suspend() const noexcept { return {}; }
-    void return_void() const noexcept {}
-    [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
     ~promise_type() {
         if (own_) // destroyed, not resumed: the task never started
             put_back().destroy();
@@ -93,7 +90,7 @@ public:
     }
 
     template <class Function> void execute(Function&& f) const {
-        if constexpr (std::is_same_v<std::decay_t<Function>, asio::detail::executor_function>) {
+        if constexpr (std::is_same_v<std::decay_t<Function>, erased_function>) {
             if (auto* const entry = spawned_task(f))
                 first_step_hook::guard(*entry);
         }
@@ -119,7 +116,7 @@ template <class Executor> class tree_scope {
 public:
     /// @pre on the fiber of this task's portal
     tree_scope()
-        : executor_(static_cast<portal_core<Executor>*>(portal_of(this_thread()))->task_executor()), outer_(executor_) {
+        : executor_(static_cast<portal_core<Executor>*>(raw_current_portal())->task_executor()), outer_(executor_) {
         using direct = asio::io_context::executor_type;
         // Asio 1.22.1's target() doesn't compare the type: it would take a strand, or a pool, for a bare io_context.
         if (same_type(executor_.target_type(), typeid(direct)))
@@ -134,10 +131,5 @@ private:
     Executor& executor_; ///< in the task's entry frame
     Executor outer_;
 };
-
-template <class F, class... Args> std::invoke_result_t<F, Args...> call_in_tree(F f, Args... args) {
-    tree_scope<typename std::invoke_result_t<F, Args...>::executor_type> scope;
-    co_return co_await std::invoke(std::move(f), std::move(args)...);
-}
 
 } // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

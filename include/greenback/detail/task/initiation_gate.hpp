@@ -28,9 +28,9 @@ public:
     void set_in() noexcept { state_.store(state::in, std::memory_order_relaxed); }
 
     /// The resumer of the fiber that has come out: the last it does with the portal, unless the answer is yes.
-    /// @returns whether the task was left for it by `leave_task`: then the fiber counts as in again
+    /// @returns whether the task was handed over to it by `hand_over`: then the fiber counts as in again
     GREENBACK_SWITCH_PATH bool set_out() noexcept {
-        if (state_.load(std::memory_order_relaxed) == state::left) [[unlikely]] {
+        if (state_.load(std::memory_order_relaxed) == state::handed_over) [[unlikely]] {
             set_in();
             return true;
         }
@@ -53,9 +53,9 @@ public:
         }
     }
 
-    /// The thread whose fiber is in, further down its stack, resumes the task: it can't wait for itself, so it leaves
+    /// The thread whose fiber is in, further down its stack, resumes the task: it can't wait for itself, so it hands
     /// the task for `set_out` to find.
-    void leave_task() noexcept { state_.store(state::left, std::memory_order_relaxed); }
+    void hand_over() noexcept { state_.store(state::handed_over, std::memory_order_relaxed); }
 
 private:
     static void pause() noexcept {
@@ -65,9 +65,9 @@ private:
     }
 
     enum class state : unsigned char {
-        out,  ///< the fiber is out, the task suspended. Written by the fiber's resumer, once it is.
-        in,   ///< the fiber is in, or on its way out. Written by whoever goes in.
-        left, ///< it is still in, but its own thread has resumed the task and left it. Written by that.
+        out,         ///< the fiber is out, the task suspended. Written by the fiber's resumer, once it is.
+        in,          ///< the fiber is in, or on its way out. Written by whoever goes in.
+        handed_over, ///< it is still in, but its own thread has resumed the task and handed it over. Written by that.
     };
     std::atomic<state> state_;
 };
