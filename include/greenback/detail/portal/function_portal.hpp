@@ -27,7 +27,9 @@ public:
     }
 
     /// The fiber has come out for the first time. @returns whether the trampoline stays suspended; if not, the job is over
-    bool come_out_new(frame& own) noexcept { return core::pump::come_out_of_trampoline(static_cast<core&>(*this), own); }
+    bool come_out_new(frame& own) noexcept {
+        return core::pump::come_out_of_trampoline(static_cast<core&>(*this), own);
+    }
 
     /// The job is over. @returns whether the trampoline stays suspended: it was resumed already
     GREENBACK_SWITCH_PATH bool must_resume_trampoline() noexcept { return this->task.must_resume_trampoline(); }

@@ -131,7 +131,8 @@ public:
     /// @param owner where the task's owner stands if it is given back without having been away
     /// @param here this thread
     /// @returns whether the job is over; if not, the portal may be gone
-    GREENBACK_SWITCH_PATH static bool run(portal_core*& self, thread* owner, thread_state& here) {
+    GREENBACK_SWITCH_PATH static bool run(portal_core*& self, thread* owner,
+                                          thread_state& here) noexcept(initiates_while_suspending) {
         self->task.owner = owner;
         bool const over = portal_base::enter(self, here);
         return self->come_out(over);

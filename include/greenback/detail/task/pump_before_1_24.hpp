@@ -100,8 +100,9 @@ private:
     template <class Portal> GREENBACK_SWITCH_PATH static bool enter(Portal* portal) noexcept {
         portal->task.gate_.set_in();
         portal->task.resumed_again_ = false;
+        thread_state& here = this_resumer(); // first: what is found before this call would take a register across it
         thread* const owner = frames::attached_thread(*portal->task.top());
-        return !Portal::run(portal, owner, this_resumer()) || portal->task.must_resume_trampoline();
+        return !Portal::run(portal, owner, here) || portal->task.must_resume_trampoline();
     }
 
     template <class Portal> GREENBACK_OUT_OF_LINE static bool enter_early(Portal& portal) noexcept {
