@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: MIT
 // greenback: synchronous code that awaits, inside Asio coroutine tasks. The whole library, in the order in which it is
 // best read; each header can be included alone.
+//
+// What stands behind it is in detail/, one folder for each layer; a layer knows those above it in this list, and none
+// below:
+//
+//     platform/    entering a context, the exceptions of a thread: what each processor and runtime has its own way of
+//     fiber/       stacks, fibers, the switch; what a thread keeps. Knows nothing of Asio
+//     asio/        which Asio; every name of asio::detail in use
+//     task/        the frames of a task, pumped from a fiber: one pump for each generation of Asio
+//     portal/      the two portals over one core, which opens with a table of their states; the coroutines behind them
+//     operation/   what a portal's code can wait for
 #pragma once
 
 // What it is called, and what can go wrong.
@@ -10,10 +20,12 @@
 // 1. Where a synchronous call chain lives: size, guard, pool.
 #include <greenback/stack.hpp> // pooled_stack, default_stack_size, stack_exhausted
 
-// 2. detail/fiber/fiber.hpp: switch in, switch out, and the picture of the two stacks.
-// 3. detail/fiber/portal_base.hpp, any_portal.hpp, portal_core.hpp: the portal, a fiber that pumps its task's own frames.
-//    detail/operation/operation.hpp: one operation that a fiber waits for. detail/asio/access.hpp: every asio::detail name in
-//    use.
+// 2. What is left of it, what was used, what overflowed.
+#include <greenback/stack_use.hpp> // remaining_stack, stack_high_water, report_stack_overflow
+
+// 3. detail/fiber/fiber.hpp: switch in, switch out, and the picture of the two stacks.
+//    detail/portal/portal_core.hpp: the portal, a fiber that pumps its task's own frames.
+//    detail/operation/operation.hpp: one operation that a fiber waits for.
 
 // 4. A portal: run a synchronous function in a task.
 #include <greenback/portal.hpp> // with_portal_run_sync, portal, has_portal

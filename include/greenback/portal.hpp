@@ -28,6 +28,10 @@ inline bool has_portal() noexcept {
     return p->backend() == GREENBACK_BACKEND && p->serving();
 }
 
+/// What `with_portal_run_sync(f, args...)` is an awaitable of: the decayed result of the synchronous function `f`, called
+/// with `args`, both copied and passed on as rvalues. Where that can't be, the text of the error says what to write.
+template <class F, class... Args> using call_result_t = typename detail::checked_synchronous_call<F, Args...>::type;
+
 /// Run the synchronous function `f(args...)` in the calling task; it, and whatever it calls, may `await_`.
 ///
 /// Where this very task already has a portal in force, `f` is simply called.
@@ -46,9 +50,9 @@ inline bool has_portal() noexcept {
 /// Example: `Document d = co_await greenback::with_portal_run_sync(parse_document, std::move(socket));`
 template <class Executor = asio::any_io_executor, class F, class... Args>
     requires(!std::same_as<std::decay_t<F>, std::allocator_arg_t>)
-auto with_portal_run_sync(F&& f, Args&&... args) -> asio::awaitable<detail::call_result<F, Args...>, Executor> {
-    return detail::run_on_portal<detail::call_result<F, Args...>, Executor>(
-        detail::cached_fiber_source(), std::forward<F>(f), std::forward<Args>(args)...);
+auto with_portal_run_sync(F&& f, Args&&... args) -> asio::awaitable<call_result_t<F, Args...>, Executor> {
+    return detail::run_on_portal<call_result_t<F, Args...>, Executor>(detail::cached_fiber_source(), std::forward<F>(f),
+                                                                      std::forward<Args>(args)...);
 }
 
 /// The same on a stack from `alloc`, a stack allocator in the sense of Boost.Context. The stack is taken when the
@@ -57,8 +61,8 @@ auto with_portal_run_sync(F&& f, Args&&... args) -> asio::awaitable<detail::call
 /// compile, text);`
 template <class Executor = asio::any_io_executor, class StackAllocator, class F, class... Args>
 auto with_portal_run_sync(std::allocator_arg_t, StackAllocator&& alloc, F&& f, Args&&... args)
-    -> asio::awaitable<detail::call_result<F, Args...>, Executor> {
-    return detail::run_on_portal<detail::call_result<F, Args...>, Executor>(
+    -> asio::awaitable<call_result_t<F, Args...>, Executor> {
+    return detail::run_on_portal<call_result_t<F, Args...>, Executor>(
         detail::allocated_fiber_source<std::decay_t<StackAllocator>>(std::forward<StackAllocator>(alloc)),
         std::forward<F>(f), std::forward<Args>(args)...);
 }
@@ -90,8 +94,8 @@ public:
     /// @throws, from `co_await`, `portal_busy` if the portal is running a function at that moment.
     /// Cost: as `with_portal_run_sync`.
     template <class F, class... Args>
-    auto run(F&& f, Args&&... args) -> asio::awaitable<detail::call_result<F, Args...>, Executor> {
-        return detail::run_on_portal<detail::call_result<F, Args...>, Executor>(
+    auto run(F&& f, Args&&... args) -> asio::awaitable<call_result_t<F, Args...>, Executor> {
+        return detail::run_on_portal<call_result_t<F, Args...>, Executor>(
             detail::kept_fiber_source(fiber_.for_a_run()), std::forward<F>(f), std::forward<Args>(args)...);
     }
 

@@ -4,6 +4,7 @@
 
 #include <greenback/detail/config.hpp>
 
+#include <greenback/detail/asio/executor_of.hpp>
 #include <greenback/portal.hpp>
 
 #include <exception>
@@ -36,25 +37,6 @@ inline constexpr rethrow_t rethrow{};
 
 } // namespace greenback
 
-namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
-
-template <class T>
-inline constexpr bool is_executor = asio::is_executor<T>::value || asio::execution::is_executor<T>::value;
-
-template <class T>
-concept execution_context =
-    std::is_convertible_v<T&, asio::execution_context&> && is_executor<typename T::executor_type>;
-
-/// The executor that `spawn` is given, itself or by its context.
-template <class ExecutorOrContext> auto executor_of(ExecutorOrContext& where) {
-    if constexpr (is_executor<std::remove_const_t<ExecutorOrContext>>)
-        return where;
-    else
-        return where.get_executor();
-}
-
-} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
-
 namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// Start a task that is the synchronous function `f`, which may `await_`, as may whatever it calls:
@@ -76,7 +58,7 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 template <class ExecutorOrContext, class F, class CompletionToken>
 auto spawn(ExecutorOrContext&& where, F f, CompletionToken&& token) {
     using place = std::remove_cvref_t<ExecutorOrContext>;
-    using result = detail::call_result<F>;
+    using result = call_result_t<F>;
     if constexpr (detail::of_other_asio<place>) {
         static_assert(detail::never<place>, GREENBACK_OTHER_ASIO);
     } else if constexpr (!detail::is_executor<place> && !detail::execution_context<place>) {

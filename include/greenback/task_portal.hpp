@@ -39,6 +39,11 @@ template <class T, class Executor> asio::awaitable<T, Executor> bestow_portal(as
     return task;
 }
 
+/// What `with_portal_run(f, args...)` returns: the `asio::awaitable` that `f` returns, called with `args`, both copied and
+/// passed on as rvalues. Where that can't be, the text of the error says what to write.
+template <class F, class... Args>
+using coroutine_result_t = typename detail::checked_asynchronous_call<F, Args...>::type;
+
 /// Call `f(args...)`, which returns an `asio::awaitable`, and await it with a portal in force; afterwards
 /// `has_portal()` is what it was before. `f` and `args` are decay-copied now and used when the result is awaited.
 ///
@@ -46,7 +51,7 @@ template <class T, class Executor> asio::awaitable<T, Executor> bestow_portal(as
 /// Cancellation, executor, order of events: nothing changes. Thread safety: as `ensure_portal`.
 /// Cost: one coroutine frame besides `bestow_portal`'s. With a portal in force already: the frame alone.
 /// Example: `co_await greenback::with_portal_run(session, std::move(socket));`
-template <class F, class... Args> auto with_portal_run(F&& f, Args&&... args) -> detail::awaitable_result<F, Args...> {
+template <class F, class... Args> auto with_portal_run(F&& f, Args&&... args) -> coroutine_result_t<F, Args...> {
     return bestow_portal(detail::call_asynchronously<std::decay_t<F>, std::decay_t<Args>...>(
         std::forward<F>(f), std::forward<Args>(args)...));
 }
@@ -60,10 +65,9 @@ template <class F, class... Args> auto with_portal_run(F&& f, Args&&... args) ->
 /// The tasks spawned on it keep it for their lives. Cancellation, order of events: nothing changes. Thread safety: as
 /// `ensure_portal`. Cost: as `with_portal_run`; and each operation whose handler runs on the task's executor passes
 /// through one more. Example: `co_await greenback::with_portal_run_tree(serve_all, std::move(acceptor));`
-template <class F, class... Args>
-auto with_portal_run_tree(F&& f, Args&&... args) -> detail::awaitable_result<F, Args...> {
+template <class F, class... Args> auto with_portal_run_tree(F&& f, Args&&... args) -> coroutine_result_t<F, Args...> {
     static_assert(
-        std::is_same_v<typename detail::awaitable_result<F, Args...>::executor_type, asio::any_io_executor>,
+        std::is_same_v<typename coroutine_result_t<F, Args...>::executor_type, asio::any_io_executor>,
         "with_portal_run_tree gives the task another executor for a while, so the task's executor type must be "
         "able to hold it: asio::any_io_executor, the default of asio::awaitable");
     return bestow_portal(

@@ -84,29 +84,3 @@ public:
         return operation(portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...).run();
     }
 };
-
-namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
-
-/// The token with which `await_` starts an operation: it has the portal, which knows the place already. The meaning is
-/// that of `co_await`, also where the initiation throws.
-struct use_this_portal {
-    any_portal& portal;
-};
-
-} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
-
-template <class R, class... Args>
-class GREENBACK_ASIO_ROOT::async_result<greenback::detail::use_this_portal, R(Args...)> {
-    using result = greenback::detail::operation_result<std::decay_t<Args>...>;
-
-public:
-    using return_type = typename result::type;
-
-    template <class Initiation, class... InitArgs>
-    GREENBACK_SWITCH_PATH static return_type initiate(Initiation&& initiation, greenback::detail::use_this_portal token,
-                                                      InitArgs&&... args) {
-        using operation = greenback::detail::operation<greenback::detail::not_started::throws_as_asio, result,
-                                                       Initiation&&, InitArgs&&...>;
-        return operation(token.portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...).run();
-    }
-};

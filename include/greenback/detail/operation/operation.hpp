@@ -1,102 +1,17 @@
 // SPDX-License-Identifier: MIT
-// One asynchronous operation, started for a fiber and waited for by it: its handler, its result, its initiation.
+// One asynchronous operation, started for a fiber and waited for by it: its handler and its initiation.
 #pragma once
 
 #include <greenback/detail/operation/operation_allocator.hpp>
+#include <greenback/detail/operation/result.hpp>
 #include <greenback/detail/portal/find_portal.hpp>
 
 #include <exception>
-#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
-
-/// The values of an operation's result, on the waiting fiber's stack: from the handler's arguments to a returned value
-/// or an exception.
-template <class... Ts> class operation_values {
-public:
-    using type = std::tuple<Ts...>;
-    template <class... Us> void set(Us&&... us) { value_.emplace(std::forward<Us>(us)...); }
-    type get() { return std::move(*value_); }
-
-private:
-    std::optional<type> value_;
-};
-
-template <> class operation_values<> {
-public:
-    using type = void;
-    void set() noexcept {}
-    void get() noexcept {}
-};
-
-template <class T> class operation_values<T> {
-public:
-    using type = T;
-    template <class U> void set(U&& u) { value_.emplace(std::forward<U>(u)); }
-    type get() { return std::move(*value_); }
-
-private:
-    std::optional<T> value_;
-};
-
-/// An operation's result: its values, and before them its error, if it has one.
-template <class... Ts> class operation_result : public operation_values<Ts...> {};
-
-template <class... Ts> class operation_result<error_code, Ts...> : public operation_values<Ts...> {
-public:
-    template <class... Us> void set(error_code const& ec, Us&&... us) {
-        error_ = ec;
-        operation_values<Ts...>::set(std::forward<Us>(us)...);
-    }
-    auto get() {
-        if (error_) [[unlikely]]
-            throw system_error(error_);
-        return operation_values<Ts...>::get();
-    }
-
-private:
-    error_code error_;
-};
-
-template <class... Ts> class operation_result<std::exception_ptr, Ts...> : public operation_values<Ts...> {
-public:
-    template <class... Us> void set(std::exception_ptr e, Us&&... us) {
-        error_ = std::move(e);
-        operation_values<Ts...>::set(std::forward<Us>(us)...);
-    }
-    auto get() {
-        if (error_) [[unlikely]]
-            std::rethrow_exception(std::exchange(error_, nullptr));
-        return operation_values<Ts...>::get();
-    }
-
-private:
-    std::exception_ptr error_;
-};
-
-#if GREENBACK_ASIO_VERSION >= 103300
-/// Whatever else tells whether an operation has failed, as its `disposition_traits` say.
-template <class Disposition, class... Ts>
-    requires asio::is_disposition<Disposition>::value
-class operation_result<Disposition, Ts...> : public operation_values<Ts...> {
-public:
-    template <class... Us> void set(Disposition d, Us&&... us) {
-        disposition_ = std::move(d);
-        operation_values<Ts...>::set(std::forward<Us>(us)...);
-    }
-    auto get() {
-        if (disposition_ != asio::no_error) [[unlikely]]
-            asio::throw_exception(std::exchange(disposition_, Disposition()));
-        return operation_values<Ts...>::get();
-    }
-
-private:
-    Disposition disposition_{};
-};
-#endif
 
 /// The completion handler. It owns the task from the initiation on: called, it continues the task; destroyed uncalled,
 /// it lets the task be destroyed. Without an associated executor it completes on the operation's own.
@@ -212,4 +127,26 @@ private:
     std::exception_ptr not_started_;
 };
 
+/// The token with which `await_` starts an operation: it has the portal, which knows the place already. The meaning is
+/// that of `co_await`, also where the initiation throws.
+struct use_this_portal {
+    any_portal& portal;
+};
+
 } // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
+
+template <class R, class... Args>
+class GREENBACK_ASIO_ROOT::async_result<greenback::detail::use_this_portal, R(Args...)> {
+    using result = greenback::detail::operation_result<std::decay_t<Args>...>;
+
+public:
+    using return_type = typename result::type;
+
+    template <class Initiation, class... InitArgs>
+    GREENBACK_SWITCH_PATH static return_type initiate(Initiation&& initiation, greenback::detail::use_this_portal token,
+                                                      InitArgs&&... args) {
+        using operation = greenback::detail::operation<greenback::detail::not_started::throws_as_asio, result,
+                                                       Initiation&&, InitArgs&&...>;
+        return operation(token.portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...).run();
+    }
+};

@@ -110,8 +110,4 @@ template <class F, class... Args> struct checked_asynchronous_call {
         "a synchronous function write with_portal_run_sync");
 };
 
-/// What `f(args...)` returns, for a synchronous function and for a coroutine.
-template <class F, class... Args> using call_result = typename checked_synchronous_call<F, Args...>::type;
-template <class F, class... Args> using awaitable_result = typename checked_asynchronous_call<F, Args...>::type;
-
 } // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
