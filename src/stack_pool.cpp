@@ -301,19 +301,6 @@ void discard_pages(stack s, std::size_t keep_top_bytes) noexcept {
     os::discard(s.bottom(), s.size - kept);
 }
 
-std::size_t stack_bytes_touched(stack s) noexcept {
-    // Whole pages: another allocator's stack may begin and end anywhere.
-    std::size_t const page = os::page_size();
-    char* const top = static_cast<char*>(s.top);
-    char* const bottom = top - s.size;
-    char* const begin = bottom + (page - reinterpret_cast<std::uintptr_t>(bottom) % page) % page;
-    char* const end = top + (page - reinterpret_cast<std::uintptr_t>(top) % page) % page;
-    if (begin >= end)
-        return 0;
-    char* const lowest = os::first_touched(begin, end);
-    return lowest && lowest < top ? static_cast<std::size_t>(top - lowest) : 0;
-}
-
 std::size_t stacks_idle() noexcept { return the_pool.value.idle(); }
 
 void for_each_stack(void (*visit)(void* top, std::size_t size, bool in_use, void* arg), void* arg) {
