@@ -5,6 +5,7 @@
 
 #include "fiber_end.hpp"
 #include "fibers_elsewhere.hpp"
+#include "never_destroyed.hpp"
 
 #include <greenback/detail/stack_pool.hpp>
 
@@ -85,28 +86,22 @@ struct waiting_fibers {
     std::atomic<fiber*> first{nullptr}; // linked by `argument`, as they have no job. Written with the mutex held
 };
 
-/// Never destroyed: fibers may end after the program's other statics.
-waiting_fibers& waiting() noexcept {
-    alignas(waiting_fibers) static unsigned char memory[sizeof(waiting_fibers)];
-    static auto* const list = new (memory) waiting_fibers;
-    return *list;
-}
+constinit never_destroyed<waiting_fibers> waiting;
 
 /// @returns whether it has been put aside
 bool must_wait(fiber& f) noexcept {
     if (!f.own_operation_memory.is_in_use()) [[likely]]
         return false;
-    waiting_fibers& list = waiting();
-    std::scoped_lock lock(list.mutex);
-    f.argument = list.first.load(std::memory_order_relaxed);
-    list.first.store(&f, std::memory_order_relaxed);
+    std::scoped_lock lock(waiting->mutex);
+    f.argument = waiting->first.load(std::memory_order_relaxed);
+    waiting->first.store(&f, std::memory_order_relaxed);
     return true;
 }
 
 // Registered before main, so that no fork can come before it. No other lock is ever taken with this one held, nor this
 // one with another.
-[[maybe_unused]] int const fork_handlers = ::pthread_atfork(
-    [] { waiting().mutex.lock(); }, [] { waiting().mutex.unlock(); }, [] { waiting().mutex.unlock(); });
+[[maybe_unused]] int const fork_handlers =
+    ::pthread_atfork([] { waiting->mutex.lock(); }, [] { waiting->mutex.unlock(); }, [] { waiting->mutex.unlock(); });
 
 } // namespace
 
@@ -161,13 +156,12 @@ void destroy_fibers(fiber* first) noexcept {
 }
 
 void destroy_waiting_fibers() noexcept {
-    waiting_fibers& list = waiting();
-    if (!list.first.load(std::memory_order_relaxed)) [[likely]]
+    if (!waiting->first.load(std::memory_order_relaxed)) [[likely]]
         return;
     fiber* f;
     {
-        std::scoped_lock lock(list.mutex);
-        f = list.first.exchange(nullptr, std::memory_order_relaxed);
+        std::scoped_lock lock(waiting->mutex);
+        f = waiting->first.exchange(nullptr, std::memory_order_relaxed);
     }
     while (f)
         destroy_fiber(*std::exchange(f, static_cast<fiber*>(f->argument))); // which puts it aside again, if it must

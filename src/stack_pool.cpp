@@ -4,6 +4,7 @@
 
 #include <greenback/detail/stack_pool.hpp>
 
+#include "never_destroyed.hpp"
 #include "os_memory.hpp"
 #include "sanitizer.hpp"
 #include "stack_region.hpp"
@@ -265,33 +266,26 @@ private:
     std::atomic<std::size_t> idle_{0}; // resident, cold and in between; written with the lock held
 };
 
-// Constructed before any code runs and never destroyed: stacks are released by the destructors of static
-// objects as well.
-union immortal_pool {
-    constexpr immortal_pool() noexcept : value() {}
-    ~immortal_pool() {} // NOLINT: nothing is destroyed, on purpose
-    pool value;
-};
-constinit immortal_pool the_pool;
+constinit never_destroyed<pool> the_pool;
 
 // Registered before main, so that no fork can come between the pool's first use and this.
 [[maybe_unused]] int const fork_handlers =
-    ::pthread_atfork([] { the_pool.value.lock(); }, [] { the_pool.value.unlock(); }, [] { the_pool.value.unlock(); });
+    ::pthread_atfork([] { the_pool->lock(); }, [] { the_pool->unlock(); }, [] { the_pool->unlock(); });
 
 } // namespace
 
 stack acquire_stack(std::size_t size) {
     stack result{};
-    the_pool.value.acquire(rounded_stack_size(size), &result, 1);
+    the_pool->acquire(rounded_stack_size(size), &result, 1);
     return result;
 }
 
 std::size_t acquire_stacks(std::size_t size, stack* out, std::size_t count) {
     assert(count > 0);
-    return the_pool.value.acquire(rounded_stack_size(size), out, count);
+    return the_pool->acquire(rounded_stack_size(size), out, count);
 }
 
-void release_stacks(stack const* stacks, std::size_t count) noexcept { the_pool.value.release(stacks, count); }
+void release_stacks(stack const* stacks, std::size_t count) noexcept { the_pool->release(stacks, count); }
 
 void discard_pages(stack s, std::size_t keep_top_bytes) noexcept {
     std::size_t const kept = round_up(std::min(keep_top_bytes, s.size), os::page_size());
@@ -301,10 +295,10 @@ void discard_pages(stack s, std::size_t keep_top_bytes) noexcept {
     os::discard(s.bottom(), s.size - kept);
 }
 
-std::size_t stacks_idle() noexcept { return the_pool.value.idle(); }
+std::size_t stacks_idle() noexcept { return the_pool->idle(); }
 
 void for_each_stack(void (*visit)(void* top, std::size_t size, bool in_use, void* arg), void* arg) {
-    the_pool.value.for_each(visit, arg);
+    the_pool->for_each(visit, arg);
 }
 
 std::size_t stack_guard_size() noexcept { return os::guard_size(); }
