@@ -25,9 +25,9 @@
 namespace greenback::detail {
 namespace {
 
-constexpr unsigned most_parked = 64;
-constexpr std::size_t most_parked_bytes = std::size_t(32) * 1024 * 1024;
-constexpr unsigned least_parked = 2; // of very large stacks: two tasks that take turns need no system call
+constexpr unsigned most_cached = 64;
+constexpr std::size_t most_cached_bytes = std::size_t(32) * 1024 * 1024;
+constexpr unsigned least_cached = 2; // of very large stacks: two tasks that take turns need no system call
 
 /// Stacks taken from the pool with one lock. Each costs its guard and its first page, so not many more than are wanted.
 constexpr unsigned batch_size = 8;
@@ -36,23 +36,23 @@ constexpr unsigned batch_size = 8;
 /// burst of 100 portals, again and again, had the pool throw pages away each time: 900 ns a portal instead of 30.
 constexpr unsigned trim_size = 16;
 
-/// Ends all but the first `keep` of a thread's parked fibers and gives their stacks to the pool.
-void trim_parked(thread_state& thread, unsigned keep) noexcept {
-    fiber** last = &thread.parked;
+/// Ends all but the first `keep` of a thread's cached fibers and gives their stacks to the pool.
+void trim_cache(thread_state& thread, unsigned keep) noexcept {
+    fiber** last = &thread.cached;
     for (unsigned i = 0; i != keep; ++i)
         last = &(*last)->next;
-    thread.parked_count = keep;
+    thread.cached_count = keep;
     destroy_fibers(std::exchange(*last, nullptr));
 }
 
-/// Gives a thread's parked fibers back when the thread ends.
+/// Gives a thread's cached fibers back when the thread ends.
 struct at_thread_exit {
     ~at_thread_exit() {
         thread_state& thread = this_thread();
         thread.ending = true; // anything returned after this goes to the pool at once
         thread.generation = 0;
-        thread.parked_limit = 0;
-        trim_parked(thread, 0);
+        thread.cached_limit = 0;
+        trim_cache(thread, 0);
     }
 };
 
@@ -66,9 +66,9 @@ bool renew_cache(thread_state& thread) noexcept {
     thread_local at_thread_exit cleanup;
     (void)cleanup;
     this_thread();
-    trim_parked(thread, 0);
-    std::size_t const fitting = most_parked_bytes / std::max<std::size_t>(default_stack_size(), 1);
-    thread.parked_limit = static_cast<unsigned>(std::clamp<std::size_t>(fitting, least_parked, most_parked));
+    trim_cache(thread, 0);
+    std::size_t const fitting = most_cached_bytes / std::max<std::size_t>(default_stack_size(), 1);
+    thread.cached_limit = static_cast<unsigned>(std::clamp<std::size_t>(fitting, least_cached, most_cached));
     thread.generation = now;
     watch_for_overflow();
     return true;
@@ -87,7 +87,7 @@ fiber& borrow_fiber_slowly(thread_state& thread) {
     destroy_waiting_fibers();
     bool const keeps = renew_cache(thread);
     stack batch[batch_size];
-    std::size_t const wanted = keeps ? std::min(batch_size, thread.parked_limit) : 1;
+    std::size_t const wanted = keeps ? std::min(batch_size, thread.cached_limit) : 1;
     std::size_t n = acquire_stacks(0, batch, wanted);
     auto const make = [&](stack const& s) {
         boost::context::stack_context on;
@@ -100,8 +100,8 @@ fiber& borrow_fiber_slowly(thread_state& thread) {
     // The first was used last, and is taken; the others are kept so that the next one is the best.
     while (--n != 0) {
         fiber* const f = make(batch[n]);
-        f->next = std::exchange(thread.parked, f);
-        ++thread.parked_count;
+        f->next = std::exchange(thread.cached, f);
+        ++thread.cached_count;
     }
     return *make(batch[0]);
 }
@@ -110,10 +110,10 @@ void return_fiber_slowly(thread_state& thread, fiber& f) noexcept {
     // A thread that so far only ended other threads' portals may be here for the first time.
     if (f.release || !renew_cache(thread) || f.generation != thread.generation)
         return destroy_fiber(f);
-    if (thread.parked_count >= thread.parked_limit)
-        trim_parked(thread, thread.parked_count - std::min(trim_size, (thread.parked_count + 1) / 2));
-    f.next = std::exchange(thread.parked, &f);
-    ++thread.parked_count;
+    if (thread.cached_count >= thread.cached_limit)
+        trim_cache(thread, thread.cached_count - std::min(trim_size, (thread.cached_count + 1) / 2));
+    f.next = std::exchange(thread.cached, &f);
+    ++thread.cached_count;
 }
 
 } // namespace greenback::detail
