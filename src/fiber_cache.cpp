@@ -83,7 +83,7 @@ void renew_caches() noexcept {
         cache_generation.fetch_add(1, std::memory_order_release); // 0 is no generation
 }
 
-fiber& borrow_fiber_slowly(thread_state& thread) {
+fiber& borrow_fiber_slow(thread_state& thread) {
     destroy_waiting_fibers();
     bool const keeps = renew_cache(thread);
     stack batch[batch_size];
@@ -106,7 +106,7 @@ fiber& borrow_fiber_slowly(thread_state& thread) {
     return *make(batch[0]);
 }
 
-void return_fiber_slowly(thread_state& thread, fiber& f) noexcept {
+void return_fiber_slow(thread_state& thread, fiber& f) noexcept {
     // A thread that so far only ended other threads' portals may be here for the first time.
     if (f.release || !renew_cache(thread) || f.generation != thread.generation)
         return destroy_fiber(f);

@@ -60,8 +60,8 @@ void watch_for_overflow() noexcept;
 
 /// Where the cache has none that fits: a new fiber on a stack of the default size, and some more for the cache.
 /// @throws std::bad_alloc
-fiber& borrow_fiber_slowly(thread_state& thread);
-void return_fiber_slowly(thread_state& thread, fiber& f) noexcept;
+fiber& borrow_fiber_slow(thread_state& thread);
+void return_fiber_slow(thread_state& thread, fiber& f) noexcept;
 
 /// One from the cache, or null.
 [[gnu::always_inline]] inline fiber* cached_fiber(thread_state& thread) noexcept {
@@ -76,12 +76,12 @@ void return_fiber_slowly(thread_state& thread, fiber& f) noexcept;
 /// From the cache, or else new. @throws std::bad_alloc
 inline fiber& borrow_fiber(thread_state& thread) {
     fiber* const f = cached_fiber(thread);
-    return f ? *f : borrow_fiber_slowly(thread);
+    return f ? *f : borrow_fiber_slow(thread);
 }
 
 [[gnu::always_inline]] inline void return_fiber(thread_state& thread, fiber& f) noexcept {
     if (f.generation != thread.generation || thread.cached_count >= thread.cached_limit) [[unlikely]]
-        return return_fiber_slowly(thread, f);
+        return return_fiber_slow(thread, f);
     f.next = thread.cached;
     thread.cached = &f;
     ++thread.cached_count;
