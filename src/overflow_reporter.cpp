@@ -99,7 +99,7 @@ void pass_on(handled_signal& to, siginfo_t* info, void* context) noexcept {
 void on_fault(int number, siginfo_t* info, void* context) noexcept {
     int const error = errno;
     handled_signal& mine = number == SIGSEGV ? handled[0] : handled[1];
-    detail::portal_base const* const portal = info->si_code > 0 ? detail::current_portal() : nullptr;
+    detail::portal_base const* const portal = info->si_code > 0 ? detail::raw_current_portal() : nullptr;
     if (portal && overflows(portal->home(), info->si_addr)) {
         report(portal->home(), portal->is_prepared() ? portal->where_ : std::source_location());
         // The instruction that faulted runs again, and whoever was here before us sees the fault as if we had not been.

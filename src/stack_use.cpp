@@ -18,7 +18,7 @@
 namespace greenback {
 
 std::size_t remaining_stack() noexcept {
-    detail::portal_base const* const portal = detail::current_portal();
+    detail::portal_base const* const portal = detail::raw_current_portal();
     char const* const here = static_cast<char const*>(__builtin_frame_address(0));
     // A signal handler on a stack of its own is not on the portal's.
     if (!portal || !portal->home().holds(here))

@@ -32,7 +32,7 @@ namespace {
     return *s;
 }
 
-[[gnu::noinline]] portal_base* current_portal() noexcept {
+[[gnu::noinline]] portal_base* raw_current_portal() noexcept {
     asm volatile("" : : : "memory"); // as above
     return state_of_this_thread.current;
 }

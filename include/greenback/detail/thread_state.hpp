@@ -52,7 +52,7 @@ thread_state& this_thread() noexcept;
 }
 
 /// The portal whose fiber this thread is on, for signal handlers: does nothing but look.
-portal_base* current_portal() noexcept;
+portal_base* raw_current_portal() noexcept;
 
 /// Where overflows are to be reported, gives this thread the alternate stack that takes. Not on the switch path: called
 /// when a thread is first seen, and when it notices a new generation.
