@@ -22,10 +22,10 @@
 namespace greenback::detail {
 namespace {
 
-/// Only ASan needs a fiber to leave its main loop: to free its fake stack.
-bool leaves([[maybe_unused]] fiber const& f) noexcept {
+/// Is its main loop to end? Only ASan needs that: to free its fake stack.
+bool is_ending([[maybe_unused]] fiber const& f) noexcept {
 #if defined(GREENBACK_ASAN)
-    return f.leaving;
+    return f.ending;
 #else
     return false;
 #endif
@@ -47,7 +47,7 @@ void fiber_main(boost::context::detail::transfer_t from) noexcept {
         f.job(f.argument);
         f.busy.store(false, std::memory_order_relaxed);
         switch_out(f);
-    } while (!leaves(f));
+    } while (!is_ending(f));
     // The last way out. A null place for the fake stack tells ASan to free it.
 #if defined(GREENBACK_ASAN)
     __sanitizer_start_switch_fiber(nullptr, f.resumer_bottom, f.resumer_size);
@@ -63,7 +63,7 @@ void fiber_main(boost::context::detail::transfer_t from) noexcept {
 void end_fiber(fiber& f) noexcept {
 #if defined(GREENBACK_ASAN)
     if (f.asan_fake_stack || f.resumer_bottom) { // it has run: let it leave for good, and its fake stack be freed
-        f.leaving = true;
+        f.ending = true;
         switch_in(f);
     }
 #endif

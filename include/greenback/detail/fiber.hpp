@@ -123,7 +123,7 @@ struct fiber {
     }
     void set_valid(bool is) noexcept { __atomic_store_n(&magic, is ? magic_value : 0, __ATOMIC_RELEASE); }
 
-    bool leaving = false; ///< set by `destroy_fiber` for ASan: the main loop ends instead of sleeping on
+    bool ending = false; ///< set where the fiber is destroyed, for ASan: the main loop ends instead of sleeping on
 
     /// The stack, and how it is given back. `release` is null for the library's own pool.
     boost::context::stack_context stack{};
