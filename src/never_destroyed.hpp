@@ -12,6 +12,7 @@ template <class T> union never_destroyed {
     never_destroyed& operator=(never_destroyed const&) = delete;
     ~never_destroyed() {} // NOLINT: nothing is destroyed, on purpose
 
+    T& operator*() noexcept { return value_; }
     T* operator->() noexcept { return &value_; }
 
 private:

@@ -2,6 +2,7 @@
 // What is said when a portal's stack is used up: the handler of the fault, and the stack it needs on each thread.
 
 #include "call_site.hpp"
+#include "never_destroyed.hpp"
 
 #include <greenback/detail/fiber.hpp>
 #include <greenback/detail/portal_base.hpp>
@@ -18,6 +19,7 @@
 #include <source_location>
 #include <string_view>
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -25,6 +27,13 @@ namespace greenback {
 namespace {
 
 std::atomic<bool> reporting{false}; // written once, by report_stack_overflow
+
+constinit detail::never_destroyed<std::mutex> installing; // held while report_stack_overflow installs the handlers
+
+// Registered before main, so that no fork can come before it. A fork waits until the handlers are there, or comes before
+// the first of them; no other lock is ever taken with this one held, nor this one with another.
+[[maybe_unused]] int const fork_handlers =
+    ::pthread_atfork([] { installing->lock(); }, [] { installing->unlock(); }, [] { installing->unlock(); });
 
 struct handled_signal {
     int number;
@@ -161,9 +170,8 @@ void detail::watch_for_overflow() noexcept {
 }
 
 void report_stack_overflow() noexcept {
-    static std::mutex once;
     {
-        std::scoped_lock const lock(once);
+        std::scoped_lock const lock(*installing);
         if (!reporting.load(std::memory_order_relaxed)) {
             for (handled_signal& s : handled) {
                 // Asked for first: our handler may be needed before a single call has answered and installed.
