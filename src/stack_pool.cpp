@@ -80,7 +80,7 @@ public:
             {
                 std::lock_guard const lock(mutex_);
                 for (std::size_t i = 0; i != n; ++i) {
-                    if (auto const oldest = put(find(stacks[i].top)))
+                    if (auto const oldest = put(regions_.find(stacks[i].top)))
                         evicted[evictions++] = *oldest;
                 }
                 idle_.fetch_add(n, std::memory_order_relaxed);
@@ -185,47 +185,16 @@ private:
 
     region* make_region(size_class& c, char* base, std::uint32_t count) noexcept {
         try {
-            make_room_for_region();
+            regions_.make_room();
             auto slots = std::make_unique<std::atomic<slot_state>[]>(count); // zero: in_use
             auto r =
                 std::make_unique<region>(c, base, count, std::move(slots), c.newest.load(std::memory_order_relaxed));
-            region** const above = first_region_above(base);
-            std::copy_backward(above, regions_end(), regions_end() + 1);
-            *above = r.get();
-            ++region_count_;
+            regions_.add(*r);
             c.newest.store(r.get(), std::memory_order_release);
             return r.release(); // for the life of the process
         } catch (std::bad_alloc const&) {
             return nullptr;
         }
-    }
-
-    void make_room_for_region() {
-        if (region_count_ != region_capacity_)
-            return;
-        std::size_t const capacity = std::max<std::size_t>(2 * region_capacity_, 16);
-        auto larger = std::make_unique<region*[]>(capacity);
-        std::copy(regions_.get(), regions_end(), larger.get());
-        regions_ = std::move(larger);
-        region_capacity_ = capacity;
-    }
-
-    region** regions_end() const noexcept { return regions_.get() + region_count_; }
-
-    region** first_region_above(char const* address) const noexcept {
-        return std::upper_bound(regions_.get(), regions_end(), address,
-                                [](char const* a, region const* r) { return a < r->base; });
-    }
-
-    slot_ref find(void const* top) const noexcept {
-        // The last byte of the stack, which unlike `top` can't belong to the region above.
-        char const* const address = static_cast<char const*>(top) - 1;
-        region** const above = first_region_above(address);
-        assert(above != regions_.get() && "this stack is not from the pool");
-        region* const r = above[-1];
-        auto const index = static_cast<std::size_t>(address - r->base) / r->owner.stride();
-        assert(index < r->count && "this stack is not from the pool");
-        return {r, static_cast<std::uint32_t>(index)};
     }
 
     // Returns what had to leave the LIFO for it.
@@ -259,10 +228,7 @@ private:
 
     std::mutex mutex_; // guards everything here but the atomics' readers
     std::array<size_class, class_count> classes_{};
-    // By address; only grows. Not a std::vector: with _GLIBCXX_DEBUG that can't be constructed before any code runs.
-    std::unique_ptr<region*[]> regions_;
-    std::size_t region_count_ = 0;
-    std::size_t region_capacity_ = 0;
+    region_table regions_;
     std::atomic<std::size_t> idle_{0}; // resident, cold and in between; written with the lock held
 };
 

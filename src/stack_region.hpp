@@ -23,6 +23,7 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -97,6 +98,56 @@ struct size_class {
     }
 
     char* top(slot_ref slot) const noexcept { return slot.in->base + (slot.index + std::size_t(1)) * stride(); }
+};
+
+// All regions, to find the one in which a stack lies. Everything with the pool's lock held.
+class region_table {
+public:
+    constexpr region_table() noexcept = default;
+
+    /// Makes room for one more. @throws std::bad_alloc
+    void make_room() {
+        if (count_ != capacity_)
+            return;
+        std::size_t const capacity = std::max<std::size_t>(2 * capacity_, 16);
+        auto larger = std::make_unique<region*[]>(capacity);
+        std::copy(regions_.get(), end(), larger.get());
+        regions_ = std::move(larger);
+        capacity_ = capacity;
+    }
+
+    /// @pre make_room() since the last one was added
+    void add(region& r) noexcept {
+        region** const above = first_above(r.base);
+        std::copy_backward(above, end(), end() + 1);
+        *above = &r;
+        ++count_;
+    }
+
+    /// @pre `top` is that of a stack in a region
+    slot_ref find(void const* top) const noexcept {
+        // The last byte of the stack, which unlike `top` can't belong to the region above.
+        char const* const address = static_cast<char const*>(top) - 1;
+        region** const above = first_above(address);
+        assert(above != regions_.get() && "this stack is not from the pool");
+        region* const r = above[-1];
+        auto const index = static_cast<std::size_t>(address - r->base) / r->owner.stride();
+        assert(index < r->count && "this stack is not from the pool");
+        return {r, static_cast<std::uint32_t>(index)};
+    }
+
+private:
+    region** end() const noexcept { return regions_.get() + count_; }
+
+    region** first_above(char const* address) const noexcept {
+        return std::upper_bound(regions_.get(), end(), address,
+                                [](char const* a, region const* r) { return a < r->base; });
+    }
+
+    // By address; only grows. Not a std::vector: with _GLIBCXX_DEBUG that can't be constructed before any code runs.
+    std::unique_ptr<region*[]> regions_;
+    std::size_t count_ = 0;
+    std::size_t capacity_ = 0;
 };
 
 // Four classes per doubling: 16, 20, 24, 28, 32, 40, 48, … A fixed number of them, so that odd sizes can't
