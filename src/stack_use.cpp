@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-//
-// How much of a stack is left, how much was ever used, and what is said when there is no more.
+// How much of a stack is left, and how much was ever used.
 
-#include "call_site.hpp"
+#include "os_memory.hpp"
 
 #include <greenback/detail/fiber/fiber.hpp>
 #include <greenback/detail/fiber/portal_base.hpp>
@@ -12,17 +11,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <csignal>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <limits>
-#include <mutex>
-#include <string_view>
-
-#include <sys/mman.h>
-#include <unistd.h>
 
 namespace greenback {
 
@@ -52,6 +43,19 @@ std::size_t raise_to(std::size_t use) noexcept {
 
 } // namespace
 
+std::size_t detail::stack_bytes_touched(stack s) noexcept {
+    // Whole pages: another allocator's stack may begin and end anywhere.
+    std::size_t const page = os::page_size();
+    char* const top = static_cast<char*>(s.top);
+    char* const bottom = top - s.size;
+    char* const begin = bottom + (page - reinterpret_cast<std::uintptr_t>(bottom) % page) % page;
+    char* const end = top + (page - reinterpret_cast<std::uintptr_t>(top) % page) % page;
+    if (begin >= end)
+        return 0;
+    char* const lowest = os::first_touched(begin, end);
+    return lowest && lowest < top ? static_cast<std::size_t>(top - lowest) : 0;
+}
+
 void detail::note_stack_use(stack s) noexcept {
     if (measured.load(std::memory_order_relaxed))
         raise_to(stack_bytes_touched(s));
@@ -73,166 +77,6 @@ std::size_t stack_high_water() noexcept {
         },
         &most);
     return measured.load(std::memory_order_relaxed) ? raise_to(most) : most;
-}
-
-// ----------------------------------------------------------------------------------------------------
-// The overflow reporter
-namespace {
-
-std::atomic<bool> reporting{false}; // written once, by report_stack_overflow
-
-struct handled_signal {
-    int number;
-    struct sigaction before; // written before our handler is installed, read by it
-};
-handled_signal handled[] = {{SIGSEGV, {}}, {SIGBUS, {}}};
-
-// One line, put together with nothing but what a signal handler may use.
-class line {
-public:
-    line& operator<<(std::string_view text) noexcept {
-        for (char const c : text.substr(0, sizeof text_ - length_))
-            text_[length_++] = c;
-        return *this;
-    }
-    line& operator<<(std::size_t number) noexcept {
-        char digits[24];
-        char* const end = digits + sizeof digits;
-        char* first = end;
-        do
-            *--first = static_cast<char>('0' + number % 10);
-        while ((number /= 10) != 0);
-        return *this << std::string_view(first, end);
-    }
-    ~line() {
-        if (length_ == sizeof text_) // a name without end
-            text_[length_ - 1] = '\n';
-        auto const written = ::write(STDERR_FILENO, text_, length_);
-        (void)written;
-    }
-
-private:
-    char text_[2048];
-    std::size_t length_ = 0;
-};
-
-void report(detail::fiber const& f, std::source_location const& last) noexcept {
-    line out;
-    out << "greenback: stack overflow in a portal: " << f.stack.size / 1024 << " KiB stack, ";
-    if (last.line() == 0)
-        out << "no await_ yet";
-    else if (detail::is_use_portal(last))
-        out << "last waited for " << detail::operation_at(last) << " by use_portal";
-    else
-        out << "last await_ at " << last.file_name() << ":" << std::size_t(last.line());
-    out << "; give it more: with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(bytes), ...) or "
-           "greenback::default_stack_size(bytes)\n";
-}
-
-// Does `address` lie below the end of this thread's portal's stack, in its guard?
-bool overflows(detail::fiber const& f, void const* address) noexcept {
-    // Nothing but a guard can fault inside a stack either: Boost's protected_fixedsize_stack counts its own in the
-    // size.
-    auto const top = reinterpret_cast<std::uintptr_t>(f.stack.sp);
-    return top - reinterpret_cast<std::uintptr_t>(address) - 1 < f.stack.size + detail::stack_guard_size();
-}
-
-void pass_on(handled_signal& to, siginfo_t* info, void* context) noexcept {
-    int const number = to.number;
-    if ((to.before.sa_flags & SA_SIGINFO) != 0)
-        return to.before.sa_sigaction(number, info, context);
-    if (to.before.sa_handler != SIG_DFL && to.before.sa_handler != SIG_IGN)
-        return to.before.sa_handler(number);
-    bool const sent = info->si_code <= 0; // by kill() or the like: no instruction will repeat it
-    if (sent && to.before.sa_handler == SIG_IGN)
-        return;
-    ::sigaction(number, &to.before, nullptr);
-    if (sent)
-        ::raise(number); // blocked until this handler has returned
-}
-
-void on_fault(int number, siginfo_t* info, void* context) noexcept {
-    int const error = errno;
-    handled_signal& mine = number == SIGSEGV ? handled[0] : handled[1];
-    detail::portal_base const* const portal = info->si_code > 0 ? detail::raw_current_portal() : nullptr;
-    if (portal && overflows(portal->own_fiber(), info->si_addr)) {
-        report(portal->own_fiber(), portal->is_prepared() ? portal->where_ : std::source_location());
-        // The instruction that faulted runs again, and whoever was here before us sees the fault as if we had not been.
-        ::sigaction(number, &mine.before, nullptr);
-    } else
-        pass_on(mine, info, context);
-    errno = error;
-}
-
-// A handler needs a stack, and the one that overflowed has no room. The system keeps one such stack per thread; if it
-// is there already (AddressSanitizer's, a test framework's), it will do.
-class alternate_stack {
-public:
-    alternate_stack() noexcept {
-        stack_t now{};
-        if (::sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_DISABLE) == 0)
-            return;
-        void* const base = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (base == MAP_FAILED)
-            return; // this thread's overflows go unreported
-        stack_t ours{};
-        ours.ss_sp = base;
-        ours.ss_size = bytes;
-        if (::sigaltstack(&ours, nullptr) == 0)
-            base_ = base;
-        else
-            ::munmap(base, bytes);
-    }
-    alternate_stack(alternate_stack const&) = delete;
-    alternate_stack& operator=(alternate_stack const&) = delete;
-    ~alternate_stack() {
-        stack_t now{};
-        if (!base_ || ::sigaltstack(nullptr, &now) != 0)
-            return;
-        if (now.ss_sp == base_) {
-            stack_t none{};
-            none.ss_flags = SS_DISABLE;
-            none.ss_size = bytes; // some systems check it all the same
-            if (::sigaltstack(&none, nullptr) != 0)
-                return; // exit() was called in a signal handler: we are on it
-        }
-        ::munmap(base_, bytes);
-    }
-
-private:
-    // Committed as it is touched. With AVX-512 and AMX the registers alone take 11 KiB, and handlers before ours run on
-    // it.
-    static constexpr std::size_t bytes = std::size_t(128) * 1024;
-    void* base_ = nullptr;
-};
-
-} // namespace
-
-void detail::watch_for_overflow() noexcept {
-    if (!reporting.load(std::memory_order_acquire))
-        return;
-    thread_local alternate_stack const stack;
-    (void)stack;
-}
-
-void report_stack_overflow() noexcept {
-    static std::mutex once;
-    {
-        std::scoped_lock const lock(once);
-        if (!reporting.load(std::memory_order_relaxed)) {
-            for (handled_signal& s : handled) {
-                // Asked for first: our handler may be needed before a single call has answered and installed.
-                ::sigaction(s.number, nullptr, &s.before);
-                struct sigaction ours = s.before;
-                ours.sa_sigaction = on_fault;
-                ours.sa_flags = (s.before.sa_flags & (SA_NODEFER | SA_RESTART)) | SA_SIGINFO | SA_ONSTACK;
-                ::sigaction(s.number, &ours, nullptr);
-            }
-            reporting.store(true, std::memory_order_release);
-            detail::renew_caches(); // so that the threads that have portals already come by
-        }
-    }
-    detail::watch_for_overflow();
 }
 
 } // namespace greenback

@@ -727,6 +727,37 @@ TEST_CASE("suspended portals go on in both processes after a fork", "[stack_use]
     CHECK(greenback::stats().live == 0);
 }
 
+TEST_CASE("a forked child can ask for the reporter, whatever other threads were doing", "[stack_use]") {
+    if (test::sanitized) {
+        WARN("skipped: no threads beside a fork under a sanitizer");
+        return;
+    }
+    outcome const result = in_child([] {
+        std::atomic<bool> stop{false};
+        std::vector<std::thread> threads;
+        for (int i = 0; i != 2; ++i)
+            threads.emplace_back([&] {
+                while (!stop)
+                    greenback::report_stack_overflow();
+            });
+        int failures = 0;
+        for (int i = 0; i != 50 && failures == 0; ++i) {
+            outcome const child = in_child([] {
+                ::alarm(5);
+                greenback::report_stack_overflow();
+                return 0;
+            });
+            failures += !child.exited_with(0);
+        }
+        stop = true;
+        for (std::thread& t : threads)
+            t.join();
+        return failures;
+    });
+    CAPTURE(result.said);
+    CHECK(result.exited_with(0));
+}
+
 // ---- exhaustion
 // ------------------------------------------------------------------------------------------------------
 

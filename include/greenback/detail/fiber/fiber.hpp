@@ -29,9 +29,10 @@
 #pragma once
 
 #include <greenback/detail/config.hpp>
-#include <greenback/detail/platform/exception_state.hpp>
+#include <greenback/detail/fiber/operation_memory.hpp>
+#include <greenback/detail/fiber/sanitizer.hpp>
+#include <greenback/detail/platform/jump.hpp>
 
-#include <boost/context/detail/fcontext.hpp>
 #include <boost/context/stack_context.hpp>
 
 #include <atomic>
@@ -39,43 +40,9 @@
 #include <cstdint>
 #include <type_traits>
 
-#if defined(GREENBACK_ASAN)
-#include <sanitizer/common_interface_defs.h>
-#endif
-#if defined(GREENBACK_TSAN)
-#include <sanitizer/tsan_interface.h>
-#endif
-
-// Enter a context by a jump instead of a call? See `jump` below. Not with shadow stacks, which want every return to
-// match a call, and not where the registers a call may change are not listed below.
-#if defined(__x86_64__) && defined(__ELF__) && !defined(__APX_F__) && !(defined(__CET__) && (__CET__ & 2)) && \
-    !defined(__ILP32__) && !defined(GREENBACK_PLAIN_SWITCH)
-#define GREENBACK_JUMP_WITHOUT_CALL 1
-#endif
-
 namespace greenback::detail {
 
 class portal_base;
-
-/// Room for what an operation keeps until it is over: a fiber has some for the operation that is waited for. It is not
-/// on the fiber's stack, because an operation may keep it longer than it should, even for longer than the portal lives;
-/// and whoever has an allocator for it may ask for some when the fiber is gone and something else lies there. So only
-/// the very value `free` says that it can be had.
-struct operation_memory {
-    alignas(16) unsigned char bytes[256];
-    /// Written by whoever takes it and gives it back, on whatever thread, and where a fiber begins and ends.
-    std::atomic<std::uint32_t> state;
-    static constexpr std::uint32_t none = 0, free = 0x6672656d, in_use = 0x75736564;
-
-    bool take() noexcept {
-        return state.load(std::memory_order_relaxed) == free &&
-               state.exchange(in_use, std::memory_order_acquire) == free;
-    }
-    void give_back() noexcept { state.store(free, std::memory_order_release); }
-    bool is_in_use() const noexcept { return state.load(std::memory_order_acquire) == in_use; }
-};
-
-inline constinit operation_memory no_operation_memory = {{}, {operation_memory::none}};
 
 /// The record of a fiber, at the top of its stack. The layout is the same in every build, sanitized or not.
 struct fiber {
@@ -109,18 +76,13 @@ struct fiber {
     }
     void set_valid(bool is) noexcept { __atomic_store_n(&magic, is ? magic_value : 0, __ATOMIC_RELEASE); }
 
-    bool leaving = false; ///< set by `destroy_fiber` for ASan: the main loop ends instead of sleeping on
+    bool ending = false; ///< set where the fiber is destroyed, for ASan: the main loop ends instead of sleeping on
 
     /// The stack, and how it is given back. `release` is null for the library's own pool.
     boost::context::stack_context stack{};
     void (*release)(fiber&) noexcept = nullptr;
 
-    // Sanitizers: the fiber's own fake stack and TSan state, and the resumer's, learned on every way in.
-    void* asan_fake_stack = nullptr;
-    void const* resumer_bottom = nullptr;
-    std::size_t resumer_size = 0;
-    void* tsan_fiber = nullptr;
-    void* tsan_resumer = nullptr;
+    sanitizer::fiber_state sanitizers;
 
     /// For the portal that the fiber runs for: so it takes memory where a page is in use anyway.
     alignas(16) unsigned char portal_memory[336];
@@ -141,16 +103,14 @@ struct fiber {
     bool is_out() const noexcept { return (other.load(std::memory_order_relaxed) & in_mark) == 0; }
 
     /// The place to go on at, on the way in and on the way out; and what is to be kept there after it.
-    boost::context::detail::fcontext_t itself() const noexcept {
-        return reinterpret_cast<boost::context::detail::fcontext_t>(other.load(std::memory_order_relaxed));
+    context itself() const noexcept { return reinterpret_cast<context>(other.load(std::memory_order_relaxed)); }
+    context resumer() const noexcept {
+        return reinterpret_cast<context>(other.load(std::memory_order_relaxed) - in_mark);
     }
-    boost::context::detail::fcontext_t resumer() const noexcept {
-        return reinterpret_cast<boost::context::detail::fcontext_t>(other.load(std::memory_order_relaxed) - in_mark);
-    }
-    void is_out_at(boost::context::detail::fcontext_t itself) noexcept {
+    void is_out_at(context itself) noexcept {
         other.store(reinterpret_cast<std::uintptr_t>(itself), std::memory_order_relaxed);
     }
-    void is_in_from(boost::context::detail::fcontext_t resumer) noexcept {
+    void is_in_from(context resumer) noexcept {
         other.store(reinterpret_cast<std::uintptr_t>(resumer) + in_mark, std::memory_order_relaxed);
     }
 
@@ -178,72 +138,17 @@ inline fiber* fiber_at(void* stack_top) noexcept {
 /// Every fiber on a stack that some other allocator made.
 void for_each_fiber_elsewhere(void (*visit)(fiber&, void*), void* argument) noexcept;
 
-#if defined(GREENBACK_JUMP_WITHOUT_CALL)
-/// Taken in C++: since Boost 1.87 the function of this name is a C++ one, and the assembler's is hidden. In memory that
-/// is addressed by `rip`, as the jump below has moved the stack pointer when it is read.
-constexpr auto* jump_fcontext_address = &boost::context::detail::jump_fcontext;
-#endif
-
-/// Continue at `to`; returns, when somebody continues here, where that somebody stands.
-///
-/// `jump_fcontext` leaves by an indirect jump, not by a return. *Calling* it therefore pushes an entry on the
-/// processor's return predictor that no return ever takes, and every return of the surrounding code after that is
-/// mispredicted. So it is entered without a call: push the return address by hand and jump. 128 bytes are left alone
-/// first, because a leaf function may keep its locals there (System V ABI, the red zone).
-GREENBACK_SWITCH_PATH inline boost::context::detail::fcontext_t jump(boost::context::detail::fcontext_t to,
-                                                                     void* data) noexcept {
-#if defined(GREENBACK_JUMP_WITHOUT_CALL)
-    boost::context::detail::fcontext_t from;
-    asm volatile("leaq -128(%%rsp), %%rsp\n\t"
-                 "leaq 1f(%%rip), %%rax\n\t"
-                 "pushq %%rax\n\t"
-                 "jmp *%[switcher]\n"
-                 "1:\n\t"
-                 "leaq 128(%%rsp), %%rsp"
-                 : "=&a"(from), "+D"(to), "+S"(data)
-                 : [switcher] "m"(jump_fcontext_address)
-                 : "rcx", "rdx", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
-                   "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "st",
-                   "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
-#if defined(__MMX__)
-                   ,
-                   "mm0", "mm1", "mm2", "mm3", "mm4", "mm5", "mm6", "mm7"
-#endif
-#if defined(__AVX512F__)
-                   ,
-                   "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26",
-                   "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
-#endif
-    );
-    return from;
-#else
-    return boost::context::detail::jump_fcontext(to, data).fctx;
-#endif
-}
-
 /// The resumer's side: run the fiber of the portal `p` until it comes out.
 ///
 /// The compiler must forget what it knows of `p`: what it can compute from it after the switch, it would otherwise keep
 /// in registers, which every function on the way in would have to save.
 template <class Portal> GREENBACK_SWITCH_PATH inline void switch_in(Portal*& p) noexcept {
     fiber& f = p->own_fiber();
-#if defined(GREENBACK_ASAN)
-    void* fake_stack = nullptr;
-    __sanitizer_start_switch_fiber(&fake_stack, f.stack_bottom(), f.stack.size);
-#endif
-#if defined(GREENBACK_TSAN)
-    // The current TSan fiber is asked each time: the resumer may itself be a fiber, and another one every time.
-    f.tsan_resumer = __tsan_get_current_fiber();
-    if (!f.tsan_fiber)
-        f.tsan_fiber = __tsan_create_fiber(0);
-    __tsan_switch_to_fiber(f.tsan_fiber, 0);
-#endif
-    boost::context::detail::fcontext_t const fiber_side = jump(f.itself(), &f);
+    void* const kept = sanitizer::before_switch_in(f.sanitizers, f.stack_bottom(), f.stack.size);
+    context const fiber_side = jump(f.itself(), &f);
     asm("" : "+r"(p));
     p->own_fiber().is_out_at(fiber_side);
-#if defined(GREENBACK_ASAN)
-    __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
-#endif
+    sanitizer::after_switch_in(kept);
 }
 
 /// The same for a fiber without a portal.
@@ -258,16 +163,9 @@ inline void switch_in(fiber& f) noexcept {
 
 /// The fiber's side: go out until somebody goes in again, on whatever thread.
 GREENBACK_SWITCH_PATH inline void switch_out(fiber& f) noexcept {
-#if defined(GREENBACK_ASAN)
-    __sanitizer_start_switch_fiber(&f.asan_fake_stack, f.resumer_bottom, f.resumer_size);
-#endif
-#if defined(GREENBACK_TSAN)
-    __tsan_switch_to_fiber(f.tsan_resumer, 0);
-#endif
+    sanitizer::before_switch_out(f.sanitizers);
     f.is_in_from(jump(f.resumer(), nullptr));
-#if defined(GREENBACK_ASAN)
-    __sanitizer_finish_switch_fiber(f.asan_fake_stack, &f.resumer_bottom, &f.resumer_size);
-#endif
+    sanitizer::after_switch_out(f.sanitizers);
 }
 
 } // namespace greenback::detail

@@ -14,12 +14,12 @@ struct thread_state {
     portal_base* current = nullptr;
     /// This thread's `__cxa_get_globals()`, fetched once: the address of a thread's state never changes.
     exception_state* exceptions = nullptr;
-    /// Parked fibers of the default size, last in first out, and their number. This thread's alone.
-    fiber* parked = nullptr;
-    unsigned parked_count = 0;
+    /// The fibers ready for use, on stacks of the default size, last in first out, and their number. This thread's alone.
+    fiber* cached = nullptr;
+    unsigned cached_count = 0;
     /// How many may be kept: 0 until the slow path has arranged that they are given back when the thread ends.
-    unsigned parked_limit = 0;
-    /// The value of `cache_generation` that `parked` and `parked_limit` are right for; 0: none yet. Written by the slow
+    unsigned cached_limit = 0;
+    /// The value of `cache_generation` that `cached` and `cached_limit` are right for; 0: none yet. Written by the slow
     /// path.
     unsigned generation = 0;
     /// The thread is ending and its cache was given back: nothing is kept any more.
@@ -58,32 +58,33 @@ portal_base* raw_current_portal() noexcept;
 /// when a thread is first seen, and when it notices a new generation.
 void watch_for_overflow() noexcept;
 
-/// A parked fiber on a stack of the default size. @throws std::bad_alloc
-fiber& borrow_fiber_slowly(thread_state& thread);
-void return_fiber_slowly(thread_state& thread, fiber& f) noexcept;
+/// Where the cache has none that fits: a new fiber on a stack of the default size, and some more for the cache.
+/// @throws std::bad_alloc
+fiber& borrow_fiber_slow(thread_state& thread);
+void return_fiber_slow(thread_state& thread, fiber& f) noexcept;
 
 /// One from the cache, or null.
 GREENBACK_SWITCH_PATH inline fiber* cached_fiber(thread_state& thread) noexcept {
-    fiber* f = thread.parked;
+    fiber* f = thread.cached;
     if (!f || thread.generation != cache_generation.load(std::memory_order_relaxed)) [[unlikely]]
         return nullptr;
-    thread.parked = f->next;
-    --thread.parked_count;
+    thread.cached = f->next;
+    --thread.cached_count;
     return f;
 }
 
 /// From the cache, or else new. @throws std::bad_alloc
 inline fiber& borrow_fiber(thread_state& thread) {
     fiber* const f = cached_fiber(thread);
-    return f ? *f : borrow_fiber_slowly(thread);
+    return f ? *f : borrow_fiber_slow(thread);
 }
 
 GREENBACK_SWITCH_PATH inline void return_fiber(thread_state& thread, fiber& f) noexcept {
-    if (f.generation != thread.generation || thread.parked_count >= thread.parked_limit) [[unlikely]]
-        return return_fiber_slowly(thread, f);
-    f.next = thread.parked;
-    thread.parked = &f;
-    ++thread.parked_count;
+    if (f.generation != thread.generation || thread.cached_count >= thread.cached_limit) [[unlikely]]
+        return return_fiber_slow(thread, f);
+    f.next = thread.cached;
+    thread.cached = &f;
+    ++thread.cached_count;
 }
 
 } // namespace greenback::detail

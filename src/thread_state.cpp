@@ -22,7 +22,7 @@ GREENBACK_COLD void first_seen(thread_state& thread) noexcept {
 
 } // namespace
 
-[[gnu::noinline]] thread_state& this_thread() noexcept {
+GREENBACK_READS_THREAD_LOCAL thread_state& this_thread() noexcept {
     thread_state* s = &state_of_this_thread;
     // noinline alone still lets a compiler see that the function is pure and call it once for two calls (in a build
     // with link-time optimisation). The empty statement may change *s, for all it knows.
@@ -32,7 +32,7 @@ GREENBACK_COLD void first_seen(thread_state& thread) noexcept {
     return *s;
 }
 
-[[gnu::noinline]] portal_base* raw_current_portal() noexcept {
+GREENBACK_READS_THREAD_LOCAL portal_base* raw_current_portal() noexcept {
     asm volatile("" : : : "memory"); // as above
     return state_of_this_thread.current;
 }

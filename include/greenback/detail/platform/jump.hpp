@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// Entering a context of Boost.Context's: without a call where the processor and its calling convention are known, and by
+// the call that works everywhere beside it.
+#pragma once
+
+#include <greenback/detail/config.hpp>
+
+#include <boost/context/detail/fcontext.hpp>
+
+// Enter a context by a jump instead of a call? See `jump` below. Not with shadow stacks, which want every return to
+// match a call, and not where the registers a call may change are not listed below.
+#if defined(__x86_64__) && defined(__ELF__) && !defined(__APX_F__) && !(defined(__CET__) && (__CET__ & 2)) && \
+    !defined(__ILP32__) && !defined(GREENBACK_PLAIN_SWITCH)
+#define GREENBACK_JUMP_WITHOUT_CALL 1
+#endif
+
+namespace greenback::detail {
+
+/// A place on a stack where to continue. Its address is even.
+using context = boost::context::detail::fcontext_t;
+
+#if defined(GREENBACK_JUMP_WITHOUT_CALL)
+/// Taken in C++: since Boost 1.87 the function of this name is a C++ one, and the assembler's is hidden. In memory that
+/// is addressed by `rip`, as the jump below has moved the stack pointer when it is read.
+constexpr auto* jump_fcontext_address = &boost::context::detail::jump_fcontext;
+#endif
+
+/// Continue at `to`; returns, when somebody continues here, where that somebody stands.
+///
+/// `jump_fcontext` leaves by an indirect jump, not by a return. *Calling* it therefore pushes an entry on the
+/// processor's return predictor that no return ever takes, and every return of the surrounding code after that is
+/// mispredicted. So it is entered without a call: push the return address by hand and jump. 128 bytes are left alone
+/// first, because a leaf function may keep its locals there (System V ABI, the red zone).
+GREENBACK_SWITCH_PATH inline context jump(context to,
+                                                                     void* data) noexcept {
+#if defined(GREENBACK_JUMP_WITHOUT_CALL)
+    context from;
+    asm volatile("leaq -128(%%rsp), %%rsp\n\t"
+                 "leaq 1f(%%rip), %%rax\n\t"
+                 "pushq %%rax\n\t"
+                 "jmp *%[switcher]\n"
+                 "1:\n\t"
+                 "leaq 128(%%rsp), %%rsp"
+                 : "=&a"(from), "+D"(to), "+S"(data)
+                 : [switcher] "m"(jump_fcontext_address)
+                 : "rcx", "rdx", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
+                   "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "st",
+                   "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
+#if defined(__MMX__)
+                   ,
+                   "mm0", "mm1", "mm2", "mm3", "mm4", "mm5", "mm6", "mm7"
+#endif
+#if defined(__AVX512F__)
+                   ,
+                   "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26",
+                   "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+#endif
+    );
+    return from;
+#else
+    return boost::context::detail::jump_fcontext(to, data).fctx;
+#endif
+}
+
+} // namespace greenback::detail
