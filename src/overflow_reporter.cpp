@@ -110,7 +110,7 @@ void on_fault(int number, siginfo_t* info, void* context) noexcept {
     handled_signal& mine = number == SIGSEGV ? handled[0] : handled[1];
     detail::portal_base const* const portal = info->si_code > 0 ? detail::raw_current_portal() : nullptr;
     if (portal && overflows(portal->own_fiber(), info->si_addr)) {
-        report(portal->own_fiber(), portal->is_prepared() ? portal->where_ : std::source_location());
+        report(portal->own_fiber(), portal->is_prepared() ? portal->site : std::source_location());
         // The instruction that faulted runs again, and whoever was here before us sees the fault as if we had not been.
         ::sigaction(number, &mine.before, nullptr);
     } else

@@ -78,7 +78,7 @@ public:
         // The caller's place can't be had from a token. The name of this very function says what is waited for.
         std::source_location const where = std::source_location::current();
         greenback::detail::any_portal& portal = greenback::detail::require_portal(where);
-        portal.where_ = where;
+        portal.site = where;
         using operation = greenback::detail::operation<greenback::detail::not_started::throws_at_call, result,
                                                        Initiation&&, InitArgs&&...>;
         return operation(portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...).run();

@@ -71,6 +71,7 @@ public:
     /// `p` need survive in registers, see `switch_in`.
     /// @returns whether its job is over
     template <class Portal> GREENBACK_SWITCH_PATH static bool enter(Portal*& p, thread_state& thread) noexcept {
+        GREENBACK_ASSERT(p->own_fiber().is_out() && !p->done() && &thread == &this_thread());
         exception_state const resumers = *thread.exceptions;
         *thread.exceptions = p->exceptions_;
         p->exceptions_ = resumers;
@@ -83,10 +84,16 @@ public:
     /// The same for the first time, on the thread given to the constructor.
     /// @pre it is on no fiber, and handles no exceptions: there is nothing to be put aside
     template <class Portal> GREENBACK_SWITCH_PATH static bool enter_new(Portal*& p, thread_state& thread) noexcept {
+        GREENBACK_ASSERT(p->own_fiber().is_out() && !p->done() && &thread == &this_thread() && !thread.current);
         thread.current = p;
         switch_in(p);
         return p->has_come_out_new();
     }
+
+    union {
+        /// The `await_` or `use_portal` the fiber is in, or was in last: see src/call_site.hpp. Set once it is prepared.
+        std::source_location site;
+    };
 
     /// On the resumer's side, the fiber being out: does it wait for an operation of ours that is yet to be started?
     bool is_to_start_operation() const noexcept { return after_suspend_.run != nullptr; }
@@ -111,14 +118,9 @@ protected:
     after_suspend after_suspend_; ///< written by the fiber before it goes out, read by its resumer
     portal_kind const* kind_;     ///< at first `unprepared_kind`; once the task is being destroyed `abandoned_kind`
 
-public:
-    union {
-        /// The `await_` or `use_portal` the fiber is in, or was in last: see src/call_site.hpp. Set once it is prepared.
-        std::source_location where_;
-    };
-
 private:
     GREENBACK_SWITCH_PATH bool has_come_out_new() noexcept {
+        GREENBACK_ASSERT(own_fiber().is_out() && entered_on_ == &this_thread() && entered_on_->current == this);
         entered_on_->current = nullptr;
         if (done())
             return true; // what handled exceptions on the fiber has returned
@@ -128,6 +130,7 @@ private:
 
     GREENBACK_SWITCH_PATH bool has_come_out() noexcept {
         thread_state& thread = *entered_on_;
+        GREENBACK_ASSERT(own_fiber().is_out() && &thread == &this_thread() && thread.current == this);
         thread.current = outer_;
         exception_state& exceptions = *thread.exceptions;
         if (done()) {
@@ -139,6 +142,22 @@ private:
         exceptions_ = fibers;
         return false;
     }
+};
+
+/// The code that is awaited meanwhile does not see what exceptions the awaiting code handles, or is being unwound by.
+class exceptions_set_aside {
+public:
+    explicit exceptions_set_aside(portal_base& portal) noexcept
+        : portal_(portal), state_(std::exchange(*portal.entered_on().exceptions, exception_state())) {}
+    exceptions_set_aside(exceptions_set_aside const&) = delete;
+    ~exceptions_set_aside() {
+        exception_state& now = *portal_.entered_on().exceptions; // of the thread the fiber is on by now
+        now = {state_.caught, state_.uncaught + now.uncaught};   // `abandoned` may be on its way out of here
+    }
+
+private:
+    portal_base& portal_;
+    exception_state const state_;
 };
 
 } // namespace greenback::detail

@@ -80,6 +80,7 @@ inline fiber& borrow_fiber(thread_state& thread) {
 }
 
 GREENBACK_SWITCH_PATH inline void return_fiber(thread_state& thread, fiber& f) noexcept {
+    GREENBACK_ASSERT(f.is_out() && !f.is_busy());
     if (f.generation != thread.generation || thread.cached_count >= thread.cached_limit) [[unlikely]]
         return return_fiber_slow(thread, f);
     f.next = thread.cached;

@@ -18,7 +18,7 @@ GREENBACK_SWITCH_PATH inline T await_now(asio::awaitable<T, Executor>&& x, std::
     portal_base* p = find_portal();
     if (!p || p->kind() != &kind_of_portal<Executor>) [[unlikely]]
         p = explain_no_portal(x, where);
-    p->where_ = where;
+    p->site = where;
     return static_cast<portal_core<Executor>&>(*p).await(x);
 }
 
@@ -65,7 +65,7 @@ concept asynchronous_operation = std::invocable<X, use_this_portal>;
 template <asynchronous_operation X>
 GREENBACK_SWITCH_PATH inline decltype(auto) await_operation(X&& x, std::source_location const& where) {
     any_portal& p = require_portal(where);
-    p.where_ = where;
+    p.site = where;
     return std::forward<X>(x)(use_this_portal{p});
 }
 

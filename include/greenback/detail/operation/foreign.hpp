@@ -101,7 +101,7 @@ private:
 
 template <class X> decltype(auto) await_foreign(X&& x, std::source_location const& where) {
     any_portal& portal = require_portal(where);
-    portal.where_ = where;
+    portal.site = where;
     portal.check_cancelled();
     auto&& a = get_awaiter(std::forward<X>(x));
     if (!a.await_ready()) {

@@ -1,32 +1,29 @@
 // SPDX-License-Identifier: MIT
-// The portal itself: a fiber that pumps its task's own coroutine frames.
+// The portal itself: a fiber that pumps its task's own coroutine frames (the picture of those is in pumped_task.hpp).
 //
-// A task is a stack of frames. Where Asio pumps it, a frame runs on the thread's stack and may suspend only itself.
-// Where a portal pumps it, a frame (or plain synchronous code in its place) runs on the fiber, and `await_` pushes the
-// awaited coroutine on the task's stack and pumps on until it is popped:
+// The states of a portal, and what its fields mean there. A dash: nothing, nobody reads it. `new` comes before the
+// constructor's work is done: most portals never await, so it is left to the first who asks, by `prepare`.
 //
-//     entry frame      pumped by Asio, never by a fiber
-//     ...              whatever the task awaits on its way here: suspended
-//     base             the frame below the portal: suspended
-//     -------------------------------------------------------------------------- above this line: on the fiber
-//     body             a frame whose code runs: it called synchronous code, which called await_
-//     awaited          pushed by await_
-//     ...              what that awaits
-//     top              suspended in an operation
+//   state      kind          the fiber is         task.owner             held_            who may write
+//   new        unprepared    in                   -                      -                code on the fiber: prepare()
+//   ready      executor's    out, never was in    who pumps the task     empty            the trampoline's first step
+//   in         executor's    in                   who had the task when  empty, or this   code on the fiber
+//                                                 it went in             is that owner
+//   out        executor's    out, in an           stale                  empty            nobody, until Asio resumes the
+//                            operation of Asio's                                          trampoline or destroys it
+//   held       executor's    out, in an           stale                  has the task     the operation's handler: called,
+//                            operation of ours                                            or destroyed uncalled
+//   abandoned  abandoned     in, again and again  `held_`                empty            abandon(), and code on the fiber
+//   done       any           out for good         any                    any              who has entered it last: ends it
 //
-// When `top` suspends in an operation of Asio's, the fiber goes out. Asio will later resume `top`, or its caller where
-// the operation's handler pops a frame of its own first, by the coroutine handle in it. Both handles are therefore
-// exchanged for that of the *trampoline*, a small coroutine whose suspension enters the fiber; once back in, the fiber
-// puts them back, strictly last in first out. The handle of a body is exchanged for as long as await_ lasts, so that
-// whoever destroys the task, outermost frame first, meets the trampoline before a frame that is not suspended at all
-// but runs on the fiber.
+//   Which handles lead to the trampoline: in all states those of running frames (a function's frame always does); in
+//   `out` also that of the top frame, and that of its caller unless this is the base.
 //
-// Where the portal runs a function, the body of that function's frame is its own trampoline: its handle leads there
-// anyway. That is the case `await` is made for; what a coroutine on the fiber calls goes through `await_slow`.
+//   Before Asio 1.24 the fiber may still be in, on its way to `out`, while the task is resumed already: that is for the
+//   gate to tell, see pump_before_1_24.hpp. It is out in `ready` and `out`, in in the others: so in `held`, too.
 //
-// The trampoline enters the fiber from inside its `await_suspend`, when it counts as suspended. Since Asio 1.24 what is
-// to be initiated is left to Asio until the trampoline's `resume()` has returned. Before, the operation is under way by
-// then, so the trampoline may be resumed again, on another thread, while the thread before is still on its way out.
+//   new ──> in ──> done      in ──> out ──> in      in ──> held ──> in      out, held ──> abandoned ──> done
+//   ready ──> in
 #pragma once
 
 #include <greenback/detail/portal/any_portal.hpp>
@@ -67,6 +64,7 @@ public:
     }
 
     GREENBACK_OUT_OF_LINE void resume_from_operation() override {
+        GREENBACK_ASSERT(is(state::held));
         frame* const f = top();
         f->attach_thread(&held_.task());
         f->clear_cancellation_slot();
@@ -74,6 +72,7 @@ public:
     }
 
     void drop_from_operation() noexcept override {
+        GREENBACK_ASSERT(is(state::held));
         task.begin_out(); // it is, since before the operation was initiated
         // Asio's destructor posts the destruction of the task to its executor.
         thread owner(std::move(held_.task()));
@@ -83,6 +82,7 @@ public:
     /// `abandoned` from now on, until its function has returned. Never on the fiber itself.
     void abandon() noexcept {
         task.wait_until_out();
+        GREENBACK_ASSERT(is(state::out));
         kind_ = &abandoned_kind;
         task.owner = &held_.task(); // owns nothing
         std::optional<cancelled_task<Executor>> instead;
@@ -108,6 +108,7 @@ public:
         frame* const body = top();
         if (body != task.swap.base || is_cancelled() || handles_exceptions()) [[unlikely]]
             return await_slow(x);
+        GREENBACK_ASSERT(is(state::in));
         frame& f = *private_access::frame(x);
         f.push_frame(body);
         if (!task.step_on_base(*this, f)) [[unlikely]]
@@ -126,6 +127,10 @@ public:
     }
 
     // ---- for the pump, which is a part of this -------------------------------------------------------------------------
+
+    /// Of the table above, what is asserted. `ready` and `out` are not told apart, nor is `new` from `in` looked for.
+    enum class state { in, out, held, done };
+    bool is(state s) noexcept;
 
     /// Run the fiber, and what it leaves to be done, until it has suspended or its job is over.
     /// @param owner where the task's owner stands if it is given back without having been away
@@ -169,7 +174,7 @@ protected:
 
     explicit portal_core(thread_state& here) noexcept : any_portal(here) {}
     /// @pre the job is done: `abandon` it, if it is not
-    ~portal_core() = default;
+    ~portal_core() { GREENBACK_ASSERT(is(state::done)); }
 
     /// Is `f` the frame of the function that the portal runs? Otherwise it is a coroutine's that runs on the fiber.
     virtual bool is_function(frame& f) const noexcept = 0;
@@ -182,7 +187,7 @@ protected:
         state_ = &private_access::state(*task.entry);
         executor_ = &private_access::executor(*task.entry);
         after_suspend_.run = nullptr;
-        where_ = std::source_location();
+        site = std::source_location();
         held_.clear();
         kind_ = &kind_of_portal<Executor>;
     }
@@ -228,25 +233,13 @@ private:
         frame* const body = top();
         if (!frames::attached_thread(*body) || is_cancelled()) [[unlikely]]
             refuse(x);
+        GREENBACK_ASSERT(is(state::in));
         private_access::frame(x)->push_frame(body);
         bool ok;
         {
-            struct set_aside {
-                portal_core& portal;
-                exception_state mine = std::exchange(*portal.entered_on_->exceptions, exception_state());
-                ~set_aside() {
-                    exception_state& now = *portal.entered_on_->exceptions; // of the thread the fiber is on by now
-                    now = {mine.caught, mine.uncaught + now.uncaught};      // `abandoned` may be on its way out of here
-                }
-            } const exceptions{*this};
+            exceptions_set_aside const exceptions(*this);
             running_frame<Executor> const waiting(*body, task.swapped);
-            struct level {
-                handle_swap<Executor>& now;
-                handle_swap<Executor> const outer;
-                ~level() { now = outer; }
-            } const outer{task.swap, task.swap};
-            task.swap.caller = nullptr;
-            task.swap.base = body;
+            nested_swap<Executor> const nested(task.swap, *body);
             ok = pump_to_base<false>();
         }
         if (!ok) [[unlikely]]
@@ -265,7 +258,7 @@ private:
     template <class T> [[noreturn]] GREENBACK_COLD void refuse(asio::awaitable<T, Executor>& x) {
         asio::awaitable<T, Executor> const destroyed(std::move(x));
         if (!frames::attached_thread(*top()))
-            throw_no_portal(where_, no_portal_because::initiating);
+            throw_no_portal(site, no_portal_because::initiating);
         throw_cancelled();
     }
 
@@ -290,6 +283,7 @@ private:
         frame* const body = top();
         if (body != task.swap.base) [[unlikely]]
             return false;
+        GREENBACK_ASSERT(is(state::in));
         held_.hold(*body->detach_thread());
         return true;
     }
@@ -297,7 +291,8 @@ private:
     void suspend_for_operation_in_coroutine(after_suspend todo) override {
         frame* const body = top();
         if (!frames::attached_thread(*body))
-            throw_no_portal(where_, no_portal_because::initiating);
+            throw_no_portal(site, no_portal_because::initiating);
+        GREENBACK_ASSERT(is(state::in));
         {
             running_frame<Executor> const waiting(*body, task.swapped);
             held_.hold(*body->detach_thread());
@@ -315,5 +310,22 @@ private:
     std::optional<cancelled_task<Executor>>* cancelled_task_; ///< during `abandon`; made when it is needed
     held_task<Executor> held_;                                ///< the task, while an operation of ours owns it
 };
+
+/// Does the table at the top of this file hold in state `s`? For assertions alone.
+template <class Executor> bool portal_core<Executor>::is(state s) noexcept {
+    bool const fiber_is_in = !own_fiber().is_out();
+    switch (s) {
+    case state::in:
+        return is_prepared() && !abandoned() && fiber_is_in && !done() && frames::attached_thread(*top()) &&
+               held_.is_holding() == (frames::attached_thread(*top()) == &held_.task());
+    case state::out:
+        return is_prepared() && !abandoned() && !fiber_is_in && !done() && !held_.is_holding();
+    case state::held:
+        return is_prepared() && !abandoned() && !fiber_is_in && !done() && held_.is_holding();
+    case state::done:
+        return !fiber_is_in && done();
+    }
+    return false;
+}
 
 } // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

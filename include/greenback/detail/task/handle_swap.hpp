@@ -9,7 +9,7 @@
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
-/// What a portal knows of the frames it has exchanged the handles of.
+/// What a portal knows of the frames it has swapped the handles of.
 template <class Executor> struct swapped_frames {
     void* trampoline_address;        ///< where their handles lead
     frame_base<Executor>* outermost; ///< the one furthest out, by which the task's destruction gets here; or null
@@ -52,7 +52,7 @@ template <class Executor> struct handle_swap {
 
     frame* top;
     void* top_coroutine; ///< addresses, as a handle would be set to null first
-    frame* caller;       ///< null: it is the base, which is not ours to change, or nothing is exchanged
+    frame* caller;       ///< null: it is the base, which is not ours to change, or nothing is swapped
     void* caller_coroutine;
     /// Down to which the pump goes whose steps these are. Where the portal runs a function, and that is the body, its
     /// frame: so the code that runs is the function's own if this is the top frame.
@@ -61,6 +61,7 @@ template <class Executor> struct handle_swap {
     /// @returns the handle of `f`, the top frame
     template <bool TaskWide>
     GREENBACK_SWITCH_PATH std::coroutine_handle<> swap(swapped_frames<Executor>& swapped, frame& f) noexcept {
+        GREENBACK_ASSERT(!caller);
         std::coroutine_handle<> const own = swap_on_base(swapped, f);
         frame* const c = frames::caller(f);
         if (c != base) {
@@ -90,12 +91,28 @@ template <class Executor> struct handle_swap {
     GREENBACK_SWITCH_PATH void swap_back_on_base() noexcept {
         frames::coroutine(*top) = std::coroutine_handle<>::from_address(top_coroutine);
     }
-    /// Nothing is exchanged any more: putting back does nothing.
+    /// Nothing is swapped any more: putting back does nothing.
     void clear() noexcept {
         top = base;
         caller = nullptr;
         top_coroutine = frames::coroutine(*base).address();
     }
+};
+
+/// A pump within a pump, for as long as it lives: what the outer one has swapped is kept until then.
+template <class Executor> class nested_swap {
+public:
+    /// @param base of the inner pump
+    nested_swap(handle_swap<Executor>& now, frame_base<Executor>& base) noexcept : now_(now), outer_(now) {
+        now_.caller = nullptr;
+        now_.base = &base;
+    }
+    nested_swap(nested_swap const&) = delete;
+    ~nested_swap() { now_ = outer_; }
+
+private:
+    handle_swap<Executor>& now_;
+    handle_swap<Executor> const outer_;
 };
 
 } // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

@@ -56,6 +56,7 @@ public:
     /// In the `await_suspend` of the trampoline, which Asio has resumed in the place of the frame on top.
     /// @returns whether it stays suspended
     template <class Portal> GREENBACK_SWITCH_PATH static bool enter_from_trampoline(Portal* portal) noexcept {
+        GREENBACK_ASSERT(portal->is(Portal::state::out) && portal->task.leads_to_trampoline());
         frame& resumed = *portal->task.top();
         portal->task.resumed_context_ = frames::context(resumed);
         portal->task.owner = frames::attached_thread(resumed);
