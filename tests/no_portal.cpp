@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/event_loop.hpp"
+#include "support/every_kind.hpp"
+#include "support/tasks.hpp"
 
 #include <memory>
 #include <optional>
@@ -152,9 +156,9 @@ TEST_CASE("await_ after the portal has ended throws no_portal", "[no_portal]") {
 }
 
 TEST_CASE("await_ in a completion handler throws no_portal", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     attempt posted, of_timer, of_task;
     asio::io_context context(1);
     auto function = [&] {
@@ -176,9 +180,9 @@ TEST_CASE("await_ in a completion handler throws no_portal", "[no_portal]") {
 }
 
 TEST_CASE("a task spawned by one that has a portal has none of its own", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     attempt child, posted_child;
     std::optional<attempt> left, right;
     asio::io_context context(1);
@@ -200,9 +204,8 @@ TEST_CASE("a task spawned by one that has a portal has none of its own", "[no_po
 }
 
 TEST_CASE("a child task may have a portal of its own beside its parent's", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    auto const childs = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how, childs);
+    FOR_EVERY_KIND_OF_PORTAL(how);
+    FOR_EVERY_KIND_OF_PORTAL(childs);
     int done = 0;
     asio::io_context context(1);
     spawn(context, in_portal(how, [&] {
@@ -224,9 +227,9 @@ TEST_CASE("a child task may have a portal of its own beside its parent's", "[no_
 }
 
 TEST_CASE("another task that runs while one with a portal waits has none", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     attempt before, after;
     asio::io_context context(1);
     gate open(context);
@@ -246,10 +249,10 @@ TEST_CASE("another task that runs while one with a portal waits has none", "[no_
 }
 
 TEST_CASE("a handler run by a nested poll() on a portal's stack can't await", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
     bool const same_context = GENERATE(false, true);
-    CAPTURE(how, suspend, same_context);
+    CAPTURE(suspend, same_context);
     attempt a, from_task;
     bool had_portal_after = false;
     asio::io_context context(1), other(1);
@@ -268,9 +271,9 @@ TEST_CASE("a handler run by a nested poll() on a portal's stack can't await", "[
 }
 
 TEST_CASE("a function that dispatch runs on a strand can't await on the portal that called dispatch", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     attempt a;
     bool had_portal_after = false;
     asio::io_context context(1);
@@ -286,9 +289,9 @@ TEST_CASE("a function that dispatch runs on a strand can't await on the portal t
 }
 
 TEST_CASE("an operation's initiation can't await on the portal that waits for the operation", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     std::vector<attempt> attempts;
     asio::io_context context(1);
     auto start = [&](auto&& token) {
@@ -319,10 +322,10 @@ TEST_CASE("an operation's initiation can't await on the portal that waits for th
 
 TEST_CASE("a child that its parent waits for is told to ask for a portal when it awaits in its first stretch",
           "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
     bool const by_token = GENERATE(false, true);
-    CAPTURE(how, suspend, by_token);
+    CAPTURE(suspend, by_token);
     attempt child;
     int fixed = 0;
     asio::io_context context(1);
@@ -358,8 +361,7 @@ TEST_CASE("the text for a call outside of any task shows how to start one", "[no
 }
 
 TEST_CASE("has_portal says where await_ works", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     CHECK_FALSE(has_portal());
     auto coroutine = [](bool suspend) -> asio::awaitable<void> {
         CHECK(has_portal());

@@ -2,8 +2,13 @@
 // stats(): what it counts, and that it comes back to zero.
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/event_loop.hpp"
+#include "support/every_kind.hpp"
+#include "support/sanitizers.hpp"
+#include "support/tasks.hpp"
 
 #include <greenback/diagnostics.hpp>
 
@@ -220,8 +225,7 @@ TEST_CASE("a stack that a portal has left is cached, and used for the next one",
 }
 
 TEST_CASE("task-wide portals are counted from their start to their end", "[stats]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     {
         asio::io_context context;
         test::spawn(context, test::in_portal(how, [] { await_(test::forever()); }));
