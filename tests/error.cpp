@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// no_portal of greenback/error.hpp: where await_ is refused, that nothing was run by then, and what the text says. The
+// other errors are tested with what throws them: executor_mismatch in await.cpp, portal_busy in portal.cpp, abandoned in
+// destruction.cpp.
 
 #include "support/asio.hpp"
 #include "support/awaitables.hpp"
@@ -98,7 +102,7 @@ asio::awaitable<void> attempt_in_coroutine(bool suspend, attempt& result, bool y
 
 } // namespace
 
-TEST_CASE("await_ outside of any task throws no_portal and destroys what it was given", "[no_portal]") {
+TEST_CASE("await_ outside of any task throws no_portal and destroys what it was given", "[error]") {
     bool const suspend = GENERATE(false, true);
     check_outside_of_any_task(try_await(suspend));
     SECTION("also beside an event loop") {
@@ -109,7 +113,7 @@ TEST_CASE("await_ outside of any task throws no_portal and destroys what it was 
     }
 }
 
-TEST_CASE("await_ in a task without a portal throws no_portal", "[no_portal]") {
+TEST_CASE("await_ in a task without a portal throws no_portal", "[error]") {
     bool const suspend = GENERATE(false, true);
     bool const yield_first = GENERATE(false, true);
     attempt a;
@@ -117,7 +121,7 @@ TEST_CASE("await_ in a task without a portal throws no_portal", "[no_portal]") {
     check_without_portal(a);
 }
 
-TEST_CASE("everything that can be awaited is refused without a portal", "[no_portal]") {
+TEST_CASE("everything that can be awaited is refused without a portal", "[error]") {
     auto task = []() -> asio::awaitable<void> {
         asio::steady_timer timer(co_await asio::this_coro::executor);
         timer.expires_at(asio::steady_timer::time_point::min());
@@ -132,7 +136,7 @@ TEST_CASE("everything that can be awaited is refused without a portal", "[no_por
     run_task(task());
 }
 
-TEST_CASE("await_ after the portal has ended throws no_portal", "[no_portal]") {
+TEST_CASE("await_ after the portal has ended throws no_portal", "[error]") {
     auto const how = GENERATE(made_by::with_portal_run_sync, made_by::portal_object, made_by::with_portal_run,
                               made_by::bestow_portal);
     bool const suspend = GENERATE(false, true);
@@ -155,7 +159,7 @@ TEST_CASE("await_ after the portal has ended throws no_portal", "[no_portal]") {
     check_without_portal(later);
 }
 
-TEST_CASE("await_ in a completion handler throws no_portal", "[no_portal]") {
+TEST_CASE("await_ in a completion handler throws no_portal", "[error]") {
     FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
     CAPTURE(suspend);
@@ -179,7 +183,7 @@ TEST_CASE("await_ in a completion handler throws no_portal", "[no_portal]") {
     check_without_portal(of_task);
 }
 
-TEST_CASE("a task spawned by one that has a portal has none of its own", "[no_portal]") {
+TEST_CASE("a task spawned by one that has a portal has none of its own", "[error]") {
     FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
     CAPTURE(suspend);
@@ -203,7 +207,7 @@ TEST_CASE("a task spawned by one that has a portal has none of its own", "[no_po
     check_without_portal(*right);
 }
 
-TEST_CASE("a child task may have a portal of its own beside its parent's", "[no_portal]") {
+TEST_CASE("a child task may have a portal of its own beside its parent's", "[error]") {
     FOR_EVERY_KIND_OF_PORTAL(how);
     FOR_EVERY_KIND_OF_PORTAL(childs);
     int done = 0;
@@ -226,7 +230,7 @@ TEST_CASE("a child task may have a portal of its own beside its parent's", "[no_
     CHECK(done == 3);
 }
 
-TEST_CASE("another task that runs while one with a portal waits has none", "[no_portal]") {
+TEST_CASE("another task that runs while one with a portal waits has none", "[error]") {
     FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
     CAPTURE(suspend);
@@ -248,7 +252,7 @@ TEST_CASE("another task that runs while one with a portal waits has none", "[no_
     check_without_portal(after);
 }
 
-TEST_CASE("a handler run by a nested poll() on a portal's stack can't await", "[no_portal]") {
+TEST_CASE("a handler run by a nested poll() on a portal's stack can't await", "[error]") {
     FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
     bool const same_context = GENERATE(false, true);
@@ -270,7 +274,7 @@ TEST_CASE("a handler run by a nested poll() on a portal's stack can't await", "[
     CHECK(had_portal_after);
 }
 
-TEST_CASE("a function that dispatch runs on a strand can't await on the portal that called dispatch", "[no_portal]") {
+TEST_CASE("a function that dispatch runs on a strand can't await on the portal that called dispatch", "[error]") {
     FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
     CAPTURE(suspend);
@@ -288,7 +292,7 @@ TEST_CASE("a function that dispatch runs on a strand can't await on the portal t
     CHECK(had_portal_after);
 }
 
-TEST_CASE("an operation's initiation can't await on the portal that waits for the operation", "[no_portal]") {
+TEST_CASE("an operation's initiation can't await on the portal that waits for the operation", "[error]") {
     FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
     CAPTURE(suspend);
@@ -321,7 +325,7 @@ TEST_CASE("an operation's initiation can't await on the portal that waits for th
 }
 
 TEST_CASE("a child that its parent waits for is told to ask for a portal when it awaits in its first stretch",
-          "[no_portal]") {
+          "[error]") {
     FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
     bool const by_token = GENERATE(false, true);
@@ -355,12 +359,12 @@ TEST_CASE("a child that its parent waits for is told to ask for a portal when it
     CHECK(fixed == 1);
 }
 
-TEST_CASE("the text for a call outside of any task shows how to start one", "[no_portal]") {
+TEST_CASE("the text for a call outside of any task shows how to start one", "[error]") {
     attempt const a = try_await(false);
     CHECK(contains(a.text, "greenback::spawn(executor, function, greenback::rethrow)"));
 }
 
-TEST_CASE("has_portal says where await_ works", "[no_portal]") {
+TEST_CASE("has_portal says where await_ works", "[error]") {
     FOR_EVERY_KIND_OF_PORTAL(how);
     CHECK_FALSE(has_portal());
     auto coroutine = [](bool suspend) -> asio::awaitable<void> {
