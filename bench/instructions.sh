@@ -4,14 +4,14 @@
 #
 #     bench/instructions.sh [--update] [--output <file>] [<folder of the programs>]
 #
-# Each operation runs twice, a different number of times; the difference leaves out what happens once. Without
-# --update, the exit status is 1 where a count is more than 3% above the committed one, and 77 where those are for
-# another configuration (compiler, Asio …), with which they can't be compared. --update writes the counts of this run
-# to bench/instructions.expected: look at the difference before you commit it. --output writes them to another file.
+# Each operation runs twice, a different number of times; the difference leaves out what happens once. Each Asio that
+# the programs may be built for has its counts in bench/instructions/. Without --update, the exit status is 1 where a
+# count is more than 3% above the committed one, and 77 where none are committed for this Asio, or those are for another
+# configuration (compiler, C library …), with which they can't be compared. --update writes the counts of this run to the
+# file of its Asio: look at the difference before you commit it. --output writes them to another file.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-expected=$here/instructions.expected
 programs=$here/../build/bench/bench
 update=0
 output=
@@ -66,13 +66,32 @@ count() {
 }
 export -f count
 
+if [[ ! $("$programs/bench_instructions" --configuration) =~ ((Boost\.)?Asio)\ ([0-9.]+) ]]; then
+    echo "bench_instructions doesn't say which Asio it was built for" >&2
+    exit 2
+fi
+asio="${BASH_REMATCH[1]} ${BASH_REMATCH[3]}"
+expected=${asio,,}
+expected=$here/instructions/${expected/ /-}.expected
+
+# Fails, and says why, where the committed counts can't be compared with those of this run.
+comparable() {
+    if [[ ! -f $expected ]]; then
+        echo "No counts are committed for $asio: nothing to compare with here."
+        return 1
+    fi
+    if ! cmp -s <(configuration) <(grep '^#' "$expected"); then
+        echo "The committed counts are for another configuration: nothing to compare with here."
+        diff <(grep '^#' "$expected") <(configuration) || true
+        return 1
+    fi
+}
+
+if ((!update)) && [[ -z $output ]]; then
+    comparable || exit 77
+fi
 measured=$(mktemp)
 trap 'rm -f "$measured"' EXIT
-if ((!update)) && [[ -z $output && -f $expected ]] && ! cmp -s <(configuration) <(grep '^#' "$expected"); then
-    echo "The committed counts are for another configuration; nothing to compare with here."
-    diff <(grep '^#' "$expected") <(configuration) || true
-    exit 77
-fi
 
 # Counts don't depend on what else the machine does: as many at once as it has processors. In the order of the programs.
 {
@@ -90,9 +109,8 @@ if ((update)); then
     grep -v '^#' "$expected"
     exit 0
 fi
-if ! [[ -f $expected ]] || ! cmp -s <(grep '^#' "$measured") <(grep '^#' "$expected"); then
+if ! comparable; then
     grep -v '^#' "$measured"
-    echo "The committed counts are for another configuration; nothing to compare with here."
     exit 77
 fi
 

@@ -8,7 +8,7 @@
 // stack of the one portal there, in whole pages, the portal's own record and the few frames of this program included:
 // the first row has those alone.
 
-#include "support/asio.hpp"
+#include <asio.hpp>
 
 #include <greenback/greenback.hpp>
 #include <greenback/stack.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The same in a program that has coroutines already: one of them calls synchronous code through a portal.
 
-#include "support/asio.hpp"
+#include <asio.hpp>
 
 // [coroutine]
 #include <greenback/greenback.hpp>

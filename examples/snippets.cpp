@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Pieces of code for README.md and docs/, compiled and run here. Not meant to be read in one go.
 
-#include "support/asio.hpp"
-
-#if defined(GREENBACK_USE_BOOST_ASIO)
-#include <boost/asio/experimental/awaitable_operators.hpp>
-#else
+#include <asio.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
-#endif
 
 #include <greenback/greenback.hpp>
 #include <greenback/stack.hpp>

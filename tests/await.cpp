@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/event_loop.hpp"
+#include "support/every_kind.hpp"
+#include "support/tasks.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -76,9 +80,9 @@ int alternating_sync(int n, suspends when) {
 } // namespace
 
 TEST_CASE("await_ returns what the coroutine returns", "[await]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     run_task(in_portal(how, [suspend] {
         static_assert(std::is_void_v<decltype(await_(yield_now()))>);
         static_assert(std::is_same_v<decltype(await_(value_of(1, true))), int>);
@@ -100,8 +104,7 @@ TEST_CASE("await_ returns what the coroutine returns", "[await]") {
 }
 
 TEST_CASE("await_ starts a deferred operation and returns its values", "[await]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context(1);
     run_task(
         context, context, in_portal(how, [&] {
@@ -123,8 +126,7 @@ TEST_CASE("await_ starts a deferred operation and returns its values", "[await]"
 }
 
 TEST_CASE("an operation's error is thrown by await_", "[await]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context(1);
     error_code const refused = asio::error::connection_refused;
     run_task(context, context, in_portal(how, [&] {
@@ -148,8 +150,7 @@ TEST_CASE("an operation's error is thrown by await_", "[await]") {
 }
 
 TEST_CASE("await_ answers what co_await answers about the task", "[await]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context(1);
     auto task = [&]() -> asio::awaitable<void> {
         asio::any_io_executor const executor = co_await asio::this_coro::executor;
@@ -174,9 +175,9 @@ TEST_CASE("await_ answers what co_await answers about the task", "[await]") {
 }
 
 TEST_CASE("the filters given to reset_cancellation_state by await_ decide what cancels the task", "[await]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     int const filters = GENERATE(0, 1, 2);
-    CAPTURE(how, filters);
+    CAPTURE(filters);
     asio::io_context context(1);
     asio::cancellation_signal signal;
     asio::cancellation_type total = asio::cancellation_type::none;
@@ -217,10 +218,10 @@ TEST_CASE("await_ works at the bottom of a deep recursion", "[await]") {
 }
 
 TEST_CASE("coroutines and synchronous code alternate to any depth", "[await]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const when = GENERATE(suspends::never, suspends::before, suspends::after, suspends::both);
     int const levels = GENERATE(1, 2, 50);
-    CAPTURE(how, static_cast<int>(when), levels);
+    CAPTURE(static_cast<int>(when), levels);
     int result = 0;
     run_task(in_portal(how, [&] { result = alternating_sync(levels, when); }));
     CHECK(result == 2 * levels + 1);
@@ -238,8 +239,7 @@ TEST_CASE("await_ in a loop leaves nothing behind", "[await]") {
 }
 
 TEST_CASE("await_ of && and || runs both operands at once", "[await]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     std::string order;
     auto step = [&order](char name, int turns) -> asio::awaitable<int> {
         for (int i = 0; i != turns; ++i) {
@@ -366,9 +366,9 @@ TEST_CASE("an awaitable of another executor type is refused and destroyed unrun"
 }
 
 TEST_CASE("an operation may be completed by another portal's code before its initiation has returned", "[await]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const in_coroutine = GENERATE(false, true);
-    CAPTURE(how, in_coroutine);
+    CAPTURE(in_coroutine);
     asio::io_context context, other;
     std::string order;
     auto const completed_by_another = [&](auto token) {

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/event_loop.hpp"
+#include "support/every_kind.hpp"
+#include "support/tasks.hpp"
 
 #include <functional>
 #include <memory>
@@ -97,10 +101,10 @@ struct task {
 } // namespace
 
 TEST_CASE("a cancellation requested of the task reaches what synchronous code waits for", "[cancellation]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     for (auto& [name, wait] : ways_to_wait(context)) {
-        CAPTURE(how, name);
+        CAPTURE(name);
         record r;
         task t;
         t.start(context, test::in_portal(how, [&] { wait_deep(r, 5, wait); }));
@@ -116,8 +120,7 @@ TEST_CASE("a cancellation requested of the task reaches what synchronous code wa
 }
 
 TEST_CASE("a task already cancelled throws before anything is started", "[cancellation]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     task t;
     test::gate go(context);
@@ -241,7 +244,7 @@ std::vector<std::string> cancelled_twice(style const& s, cancellation_type first
 } // namespace
 
 TEST_CASE("filters, states and outcomes are those of the same program written with co_await", "[cancellation]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const swallow = GENERATE(false, true);
     style const reference{"coroutine", written_as_coroutine};
     style const synchronous[] = {
@@ -272,7 +275,7 @@ TEST_CASE("filters, states and outcomes are those of the same program written wi
             auto const expected = cancelled_twice(reference, first, second, swallow);
             REQUIRE(expected.size() > 3);
             for (style const& s : synchronous) {
-                CAPTURE(how, s.name, swallow, int(first), int(second));
+                CAPTURE(s.name, swallow, int(first), int(second));
                 CHECK(cancelled_twice(s, first, second, swallow) == expected);
             }
         }
@@ -280,11 +283,11 @@ TEST_CASE("filters, states and outcomes are those of the same program written wi
 }
 
 TEST_CASE("a timeout beside synchronous code ends it at its await_", "[cancellation]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const reset = GENERATE(false, true);
     asio::io_context context;
     for (auto& [name, wait] : ways_to_wait(context)) {
-        CAPTURE(how, name, reset);
+        CAPTURE(name, reset);
         record r;
         std::size_t winner = 99;
         test::run_task(context, context, [&]() -> asio::awaitable<void> {
@@ -304,10 +307,10 @@ TEST_CASE("a timeout beside synchronous code ends it at its await_", "[cancellat
 }
 
 TEST_CASE("both operands of || may be portals, in a task that has one", "[cancellation]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    auto const outer = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
+    FOR_EVERY_KIND_OF_PORTAL(outer);
     auto const left_wins = GENERATE(false, true);
-    CAPTURE(how, outer, left_wins);
+    CAPTURE(left_wins);
     asio::io_context context;
     record left, right;
     std::size_t winner = 99;
@@ -328,9 +331,9 @@ TEST_CASE("both operands of || may be portals, in a task that has one", "[cancel
 }
 
 TEST_CASE("one operand of && that fails cancels the other", "[cancellation]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const fails_at_once = GENERATE(false, true);
-    CAPTURE(how, fails_at_once);
+    CAPTURE(fails_at_once);
     asio::io_context context;
     record other;
     std::string ended, ended_without_portals;
@@ -357,9 +360,9 @@ TEST_CASE("one operand of && that fails cancels the other", "[cancellation]") {
 }
 
 TEST_CASE("a loser that swallows the error and awaits again ends as a coroutine would", "[cancellation]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const reset = GENERATE(false, true);
-    CAPTURE(how, reset);
+    CAPTURE(reset);
     asio::io_context context;
     std::vector<std::string> seen;
     bool came_here = false;
@@ -384,8 +387,7 @@ TEST_CASE("a loser that swallows the error and awaits again ends as a coroutine 
 }
 
 TEST_CASE("a slot bound to use_portal cancels the operation and not the task", "[cancellation]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     std::string first, second;
     test::run_task(context, context, test::in_portal(how, [&] {

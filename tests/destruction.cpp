@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/event_loop.hpp"
+#include "support/every_kind.hpp"
+#include "support/sanitizers.hpp"
+#include "support/tasks.hpp"
 
 #include <atomic>
 #include <functional>
@@ -91,8 +96,7 @@ TEST_CASE("a portal's awaitable that is never awaited destroys the function and 
 }
 
 TEST_CASE("a task with a portal that was spawned, but never started, is destroyed with its context", "[destruction]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     std::string record;
     bool ran = false;
     {
@@ -105,8 +109,7 @@ TEST_CASE("a task with a portal that was spawned, but never started, is destroye
 }
 
 TEST_CASE("await_ throws abandoned when the task is destroyed, and destructors run innermost first", "[destruction]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     std::string record;
     bool caught = false;
 
@@ -190,9 +193,9 @@ TEST_CASE("await_ throws abandoned when the task is destroyed, and destructors r
 }
 
 TEST_CASE("a task in every kind of portal is destroyed wherever it waits", "[destruction]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const waited_before = GENERATE(false, true);
-    CAPTURE(how, waited_before);
+    CAPTURE(waited_before);
     std::string record;
     auto context = std::make_unique<asio::io_context>(1);
 
@@ -256,8 +259,7 @@ TEST_CASE("a task in every kind of portal is destroyed wherever it waits", "[des
 }
 
 TEST_CASE("a portal whose abandoned is swallowed throws it again at every await_ and may return", "[destruction]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     int thrown = 0;
 
     SECTION("once") {
@@ -327,8 +329,7 @@ TEST_CASE("a portal whose abandoned is swallowed throws it again at every await_
 }
 
 TEST_CASE("an awaitable refused because the task is being destroyed is destroyed unrun", "[destruction]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     std::string record;
     bool ran = false;
     auto refused = [&](recorder) -> asio::awaitable<void> {
@@ -349,8 +350,7 @@ TEST_CASE("an awaitable refused because the task is being destroyed is destroyed
 }
 
 TEST_CASE("abandoned that an ostream swallows does not keep the task alive", "[destruction]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     struct awaiting_streambuf : std::streambuf {
         int writes = 0, refused = 0;
         int_type overflow(int_type c) override {
@@ -377,8 +377,7 @@ TEST_CASE("abandoned that an ostream swallows does not keep the task alive", "[d
 }
 
 TEST_CASE("a destructor may ask has_portal, and is told no while the task is being destroyed", "[destruction]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     std::vector<bool> answers;
     int awaited = 0;
     auto ask = [&] {
@@ -409,8 +408,7 @@ TEST_CASE("a destructor may ask has_portal, and is told no while the task is bei
 }
 
 TEST_CASE("destructors may spawn, post and start timers while the task is being destroyed", "[destruction]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     std::string record;
     bool ran = false;
     struct starter {
@@ -443,10 +441,10 @@ TEST_CASE("destructors may spawn, post and start timers while the task is being 
 }
 
 TEST_CASE("a coroutine on the fiber that catches abandoned can't await any more", "[destruction]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const after_reset = GENERATE(false, true);
     bool const waits = GENERATE(false, true);
-    CAPTURE(how, after_reset, waits);
+    CAPTURE(after_reset, waits);
     int refused = 0, went_on = 0;
     auto stubborn = [&]() -> asio::awaitable<void> {
         co_await yield_now();
@@ -476,8 +474,7 @@ TEST_CASE("a coroutine on the fiber that catches abandoned can't await any more"
 
 TEST_CASE("a coroutine on the fiber that resets its cancellation after abandoned does not go on either",
           "[destruction]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     std::string record;
     bool went_on = false;
     auto stubborn = [&]() -> asio::awaitable<void> {
@@ -506,8 +503,7 @@ TEST_CASE("a coroutine on the fiber that resets its cancellation after abandoned
 }
 
 TEST_CASE("a thread_pool is destroyed with many suspended portals", "[destruction]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     constexpr int count = sanitized ? 200 : 1000;
     std::atomic<int> waiting{0}, unwound{0}, abandonments{0};
     {

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/event_loop.hpp"
+#include "support/every_kind.hpp"
+#include "support/sanitizers.hpp"
+#include "support/tasks.hpp"
 
 #include <atomic>
 #include <exception>
@@ -75,9 +80,9 @@ void sync_levels(int n, bool suspend, std::exception_ptr& original) {
 } // namespace
 
 TEST_CASE("an exception of an awaited coroutine is caught by the synchronous code as what it is", "[exceptions]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     run_task(in_portal(how, [suspend] {
         CHECK_THROWS_AS(await_(throwing(std::out_of_range("x"), suspend)), std::out_of_range);
         CHECK_THROWS_AS(await_(throwing(thrown{1}, suspend)), thrown);
@@ -89,9 +94,9 @@ TEST_CASE("an exception of an awaited coroutine is caught by the synchronous cod
 }
 
 TEST_CASE("an exception of the synchronous code leaves the portal as what it is", "[exceptions]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     auto f = [suspend] {
         await_(yield_if(suspend));
         throw thrown{5};
@@ -113,10 +118,10 @@ TEST_CASE("an exception of the synchronous code leaves the portal as what it is"
 }
 
 TEST_CASE("one exception object passes through many levels of coroutines and synchronous code", "[exceptions]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
     int const levels = GENERATE(1, 2, 7, 24);
-    CAPTURE(how, suspend, levels);
+    CAPTURE(suspend, levels);
     std::exception_ptr original;
     identified const* seen = nullptr;
     try {
@@ -130,9 +135,9 @@ TEST_CASE("one exception object passes through many levels of coroutines and syn
 }
 
 TEST_CASE("a bare throw after await_ rethrows the exception of its own portal", "[exceptions]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     run_task(in_portal(how, [suspend] {
         auto rethrows = [suspend] {
             try {
@@ -157,8 +162,7 @@ TEST_CASE("a bare throw after await_ rethrows the exception of its own portal", 
 }
 
 TEST_CASE("tasks that wait in catch blocks, and leave them in any order, keep their own exceptions", "[exceptions]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     constexpr int count = 6;
     asio::io_context context(1);
     std::vector<std::unique_ptr<gate>> gates;
@@ -231,9 +235,9 @@ TEST_CASE("nested catch blocks that each await are left one by one", "[exception
 }
 
 TEST_CASE("a coroutine awaited inside a catch block sees neither the exception nor the unwinding", "[exceptions]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     struct seen {
         int handled = 0, uncaught = -1;
     };
@@ -263,9 +267,9 @@ TEST_CASE("a coroutine awaited inside a catch block sees neither the exception n
 }
 
 TEST_CASE("a destructor may await while an exception unwinds the stack", "[exceptions]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     asio::io_context context(1);
     int ended = 0;
     for (int i = 0; i != 3; ++i) { // suspended at the same time
@@ -341,9 +345,9 @@ TEST_CASE("what a task throws and catches around its portal stays out of the por
 }
 
 TEST_CASE("an event loop driven from inside a catch block shows its tasks none of it", "[exceptions]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     int const turns = GENERATE(0, 1, 2, 1000); // how much of it runs inside; the rest runs after
-    CAPTURE(how, turns);
+    CAPTURE(turns);
     asio::io_context context(1);
     int ended = 0;
     for (int i = 0; i != 2; ++i) {
@@ -400,8 +404,7 @@ TEST_CASE("a portal started inside a catch block of main sees no exception of ma
 }
 
 TEST_CASE("an event loop driven from a scope guard during unwinding shows its tasks none of it", "[exceptions]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context(1);
     int uncaught_inside = -1, uncaught_later = -1;
     bool swallowed = false;
@@ -435,8 +438,7 @@ TEST_CASE("an event loop driven from a scope guard during unwinding shows its ta
 }
 
 TEST_CASE("a portal that waits in a catch block is destroyed while another exception is handled", "[exceptions]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     int handled_at_end = 0, uncaught_at_end = -1;
     auto context = std::make_unique<asio::io_context>(1);
     spawn(*context, in_portal(how, [&] {
@@ -496,8 +498,7 @@ int storm(int level, int seed) {
 } // namespace
 
 TEST_CASE("portals that throw and catch across awaits on many threads keep their exceptions apart", "[exceptions]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     constexpr int tasks = sanitized ? 30 : 150;
     constexpr int rounds = sanitized ? 3 : 10;
     std::atomic<int> wrong{0}, ended{0}, escaped{0};

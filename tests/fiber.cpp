@@ -4,6 +4,8 @@
 #include "support/asio.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/sanitizers.hpp"
+#include "support/tasks.hpp"
 
 #include <greenback/detail/fiber/fiber.hpp>
 #include <greenback/detail/fiber/thread_state.hpp>

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/event_loop.hpp"
+#include "support/every_kind.hpp"
+#include "support/sanitizers.hpp"
+#include "support/tasks.hpp"
 
 #include <atomic>
 #include <coroutine>
@@ -208,9 +213,9 @@ template <class F> std::string message_of(F f) {
 } // namespace
 
 TEST_CASE("what another thread completes goes on on the task's executor", "[foreign]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const on_strand = GENERATE(false, true);
-    CAPTURE(how, on_strand);
+    CAPTURE(on_strand);
     asio::io_context context;
     auto const strand = asio::make_strand(context);
     asio::any_io_executor const ex = on_strand ? asio::any_io_executor(strand) : context.get_executor();
@@ -231,8 +236,7 @@ TEST_CASE("what another thread completes goes on on the task's executor", "[fore
 }
 
 TEST_CASE("every form of await_suspend and of operator co_await is understood", "[foreign]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     helpers threads;
     int seen = 0;
@@ -260,8 +264,7 @@ TEST_CASE("every form of await_suspend and of operator co_await is understood", 
 }
 
 TEST_CASE("await_resume may return a reference or throw, and await_suspend may throw", "[foreign]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     int target = 0;
     test::run_task(context, context, test::in_portal(how, [&] {
@@ -278,8 +281,7 @@ TEST_CASE("await_resume may return a reference or throw, and await_suspend may t
 }
 
 TEST_CASE("an awaiter that is ready, or does not suspend, lets no handler in between", "[foreign]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     bool other_ran = false;
     test::run_task(context, context, test::in_portal(how, [&] {
@@ -294,8 +296,7 @@ TEST_CASE("an awaiter that is ready, or does not suspend, lets no handler in bet
 }
 
 TEST_CASE("a hundred thousand awaiters in a row need no more stack than one", "[foreign]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     long inside = 0, unsuspended = 0, transferred = 0;
     test::run_task(context, context, test::in_portal(how, [&] {
@@ -312,8 +313,7 @@ TEST_CASE("a hundred thousand awaiters in a row need no more stack than one", "[
 }
 
 TEST_CASE("coroutines on the fiber call code that awaits what is foreign to Asio", "[foreign]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     helpers threads;
     int sum = 0;
@@ -330,8 +330,7 @@ TEST_CASE("coroutines on the fiber call code that awaits what is foreign to Asio
 }
 
 TEST_CASE("the event loop does not end while a foreign awaiter is pending", "[foreign]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     std::coroutine_handle<> kept;
     bool done = false;
@@ -349,9 +348,9 @@ TEST_CASE("the event loop does not end while a foreign awaiter is pending", "[fo
 }
 
 TEST_CASE("a task destroyed meanwhile is unwound, and a late resumption does nothing", "[foreign]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const resumed_late = GENERATE(true, false);
-    CAPTURE(how, resumed_late);
+    CAPTURE(resumed_late);
     std::coroutine_handle<> kept;
     int unwound = 0;
     bool went_on = false;
@@ -379,8 +378,7 @@ TEST_CASE("a task destroyed meanwhile is unwound, and a late resumption does not
 }
 
 TEST_CASE("a handle destroyed instead of resumed destroys the task", "[foreign]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     std::coroutine_handle<> kept;
     int unwound = 0;
@@ -409,7 +407,7 @@ TEST_CASE("handles are resumed by many threads while the context goes away", "[f
                 std::atomic<int>& n;
                 ~counter() { ++n; }
             };
-            test::spawn(*context, test::in_portal(test::every_kind[i % 5], [&, i] {
+            test::spawn(*context, test::in_portal(test::kind_in_turn(i), [&, i] {
                 counter const c{unwound};
                 await_(keeps_handle{kept[std::size_t(i)]});
                 ++completed;
@@ -442,9 +440,9 @@ TEST_CASE("an awaiter whose await_ready swallows abandoned is not waited for", "
         void await_resume() {}
         bool& suspended;
     };
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const in_coroutine = GENERATE(false, true);
-    CAPTURE(how, in_coroutine);
+    CAPTURE(in_coroutine);
     bool suspended = false, thrown = false;
     {
         asio::io_context context;

@@ -4,8 +4,11 @@
 // default stack, whatever harmless thing they do.
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/every_kind.hpp"
+#include "support/tasks.hpp"
 
 #include <lua.hpp>
 

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/event_loop.hpp"
+#include "support/every_kind.hpp"
+#include "support/sanitizers.hpp"
+#include "support/tasks.hpp"
 
 #include <greenback/stack.hpp>
 
@@ -147,9 +152,9 @@ TEST_CASE("members are invoked, and results decay", "[portal]") {
 }
 
 TEST_CASE("with_portal_run_sync where this task has a portal calls the function on its stack", "[portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     run_task(in_portal(how, [suspend] {
         counters c;
         std::uintptr_t const here = stack_position();
@@ -356,8 +361,7 @@ TEST_CASE("a portal may be moved, and destroyed, while its function waits", "[po
 }
 
 TEST_CASE("many portals wait at once and are resumed in any order", "[portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     constexpr std::size_t count = sanitized ? 300 : 2000;
     asio::io_context context(1);
     std::vector<std::unique_ptr<gate>> gates;
@@ -389,8 +393,7 @@ TEST_CASE("many portals wait at once and are resumed in any order", "[portal]") 
 }
 
 TEST_CASE("portals nest: a task run to its end by a function in another portal has its own", "[portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     int inner = 0;
     run_task(in_portal(how, [&] {
         await_(yield_now());

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/event_loop.hpp"
+#include "support/tasks.hpp"
 
 #include <future>
 #include <memory>

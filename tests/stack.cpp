@@ -2,6 +2,7 @@
 
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/sanitizers.hpp"
 #include "support/system.hpp"
 
 #include <greenback/detail/fiber/stack_pool.hpp>
@@ -23,21 +24,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNDER_ASAN 1
-#endif
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) && !defined(UNDER_ASAN)
-#define UNDER_ASAN 1
-#endif
-#if defined(__SANITIZE_THREAD__) && !defined(UNDER_TSAN)
-#define UNDER_TSAN 1
-#endif
-#ifdef UNDER_ASAN
+#ifdef TEST_UNDER_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
 
@@ -50,15 +37,10 @@ using detail::stack;
 using test::contains;
 using test::in_child;
 using test::outcome;
+using test::sanitized;
 using test::say;
 
 namespace {
-
-#if defined(UNDER_ASAN) || defined(UNDER_TSAN)
-constexpr bool sanitized = true;
-#else
-constexpr bool sanitized = false;
-#endif
 
 // Valgrind keeps books on every byte of address space; it shows by what it preloads into its client.
 bool under_valgrind() {
@@ -482,7 +464,7 @@ TEST_CASE("a forked child goes on using the pool, whatever other threads were do
     std::atomic<bool> stop{false};
     std::vector<std::thread> threads;
     // ThreadSanitizer refuses to go on in the child of a process with several threads.
-#ifndef UNDER_TSAN
+#ifndef TEST_UNDER_TSAN
     // Valgrind lets such a thread keep the processor for minutes.
     if (!under_valgrind())
         threads.emplace_back([&] {
@@ -532,7 +514,7 @@ TEST_CASE("a guard made before a fork holds in the child", "[stack]") {
 }
 
 TEST_CASE("a stack left poisoned by its last user is clean for the next", "[stack]") {
-#ifdef UNDER_ASAN
+#ifdef TEST_UNDER_ASAN
     const stack s = acquire_stack(96 * kib);
     __asan_poison_memory_region(s.bottom(), s.size);
     release_stack(s);

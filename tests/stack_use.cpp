@@ -3,9 +3,14 @@
 // Stacks as portals use them: how much is left, how much was used, what happens when there is none.
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/event_loop.hpp"
+#include "support/every_kind.hpp"
+#include "support/sanitizers.hpp"
 #include "support/system.hpp"
+#include "support/tasks.hpp"
 
 #include <greenback/detail/fiber/stack_pool.hpp>
 #include <greenback/diagnostics.hpp>
@@ -95,8 +100,7 @@ asio::awaitable<std::size_t> size_of_a_new_portal() {
 
 TEST_CASE("remaining_stack tells what is left of the portal's stack", "[stack_use]") {
     CHECK(greenback::remaining_stack() == std::numeric_limits<std::size_t>::max());
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     std::size_t at_first = 0, deeper = 0, after_await = 0;
     run_task(test::in_portal(how, [&] {
         at_first = greenback::remaining_stack();
@@ -491,8 +495,7 @@ std::string const last_await = "last await_ at " + std::string(__FILE__) + ":" +
 } // namespace
 
 TEST_CASE("an overflow hits the guard, and says nothing unless asked to", "[stack_use]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     outcome const result = in_child([&] {
         run_task(test::in_portal(how, await_and_overflow));
         return 0;
@@ -503,8 +506,7 @@ TEST_CASE("an overflow hits the guard, and says nothing unless asked to", "[stac
 }
 
 TEST_CASE("the reporter names the stack and the last await_ before the process dies", "[stack_use]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     outcome const result = in_child([&] {
         greenback::report_stack_overflow();
         run_task(test::in_portal(how, await_and_overflow));

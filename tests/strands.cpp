@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/every_kind.hpp"
+#include "support/sanitizers.hpp"
+#include "support/tasks.hpp"
 
 #include <atomic>
 #include <coroutine>
@@ -73,8 +77,7 @@ template <class Executor, class Inside> std::vector<bool> waits(asio::io_context
 } // namespace
 
 TEST_CASE("a task on a strand keeps it across every kind of await", "[strands]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     auto const strand = asio::make_strand(context);
     std::vector<bool> kept;
@@ -140,7 +143,7 @@ TEST_CASE("several tasks on one strand over a pool never run at the same time", 
                 alone(5);
             }
         };
-        asio::co_spawn(strand, test::in_portal(test::every_kind[i % 5], work), [&](std::exception_ptr e) {
+        asio::co_spawn(strand, test::in_portal(test::kind_in_turn(i), work), [&](std::exception_ptr e) {
             failed += e != nullptr;
             ++ended;
         });
@@ -195,7 +198,7 @@ TEST_CASE("a coroutine that goes over to another strand has that strand to itsel
                 asio::post(use_portal);
             }
         };
-        asio::co_spawn(pool, test::in_portal(test::every_kind[i % 5], work), [&](std::exception_ptr e) {
+        asio::co_spawn(pool, test::in_portal(test::kind_in_turn(i), work), [&](std::exception_ptr e) {
             failed += e != nullptr;
             ++ended;
         });
@@ -209,8 +212,7 @@ TEST_CASE("a coroutine that goes over to another strand has that strand to itsel
 }
 
 TEST_CASE("dispatch onto an idle strand goes on inside it, from coroutines on the fiber", "[strands]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     auto const first = asio::make_strand(context);
     auto const second = asio::make_strand(context);
@@ -250,7 +252,7 @@ TEST_CASE("dispatch onto an idle strand goes on inside it, from coroutines on th
 }
 
 TEST_CASE("await_ returns in the strand that the awaited thing went over to", "[strands]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     auto const strand = asio::make_strand(context);
     auto const into_strand = [&](bool by_post) -> asio::awaitable<void> {
@@ -268,7 +270,6 @@ TEST_CASE("await_ returns in the strand that the awaited thing went over to", "[
                        }));
         return inside;
     };
-    CAPTURE(how);
     CHECK(lands_in_strand([&] { asio::post(asio::bind_executor(strand, use_portal)); }));
     CHECK(lands_in_strand([&] { asio::dispatch(asio::bind_executor(strand, use_portal)); }));
     CHECK(lands_in_strand([&] { await_(asio::post(asio::bind_executor(strand, test::deferred))); }));
@@ -281,9 +282,9 @@ TEST_CASE("await_ returns in the strand that the awaited thing went over to", "[
 // Asio before 1.24 initiates an operation on the fiber. What `dispatch` runs inline in an idle strand then lies above the
 // synchronous code on the same stack, which can't return into it: see docs/pitfalls.md. `post` and `use_portal` can.
 TEST_CASE("await_ returns in the idle strand that an awaitable was dispatched to", "[strands]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const coroutine = GENERATE(false, true);
-    CAPTURE(how, coroutine);
+    CAPTURE(coroutine);
     asio::io_context context;
     auto const strand = asio::make_strand(context);
     auto const into_strand = [&]() -> asio::awaitable<void> {
@@ -303,8 +304,7 @@ TEST_CASE("await_ returns in the idle strand that an awaitable was dispatched to
 #endif
 
 TEST_CASE("code that dispatch runs inline in a strand is refused a portal", "[strands]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     auto const strand = asio::make_strand(context);
     bool ran = false, may = true, refused = false, refused_token = false, afterwards = false;

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/event_loop.hpp"
+#include "support/every_kind.hpp"
+#include "support/tasks.hpp"
 
 #include <functional>
 #include <memory>
@@ -254,11 +258,11 @@ TEST_CASE("a bestowed coroutine that is never awaited is destroyed unrun", "[tas
 }
 
 TEST_CASE("every kind of portal works inside every kind, to three levels", "[task_portal]") {
-    auto const outer = GENERATE(TEST_EVERY_KIND);
-    auto const middle = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(outer);
+    FOR_EVERY_KIND_OF_PORTAL(middle);
     asio::io_context context;
     for (auto const inner : test::every_kind) {
-        CAPTURE(outer, middle, inner);
+        CAPTURE(inner);
         int done = 0;
         auto const level = [&](auto f) {
             return [&done, f] {
@@ -293,8 +297,7 @@ TEST_CASE("every kind of portal works inside every kind, to three levels", "[tas
 
 TEST_CASE("a coroutine run by await_ may call synchronous code that awaits, before and after it suspends",
           "[task_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     std::function<asio::awaitable<int>(int)> const both_ways = [&](int depth) -> asio::awaitable<int> {
         int n = awaits_deep(1);
@@ -311,8 +314,7 @@ TEST_CASE("a coroutine run by await_ may call synchronous code that awaits, befo
 }
 
 TEST_CASE("a child task has no portal of its parent's, and may ask for its own", "[task_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     bool at_start = true, after_suspending = true, for_the_handler = true, own = false, for_the_awaiting = true;
     std::string refused;
@@ -354,10 +356,10 @@ TEST_CASE("a child task has no portal of its parent's, and may ask for its own",
 }
 
 TEST_CASE("the handler of a portal's task does not see the portal", "[task_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const suspends = GENERATE(false, true);
     auto const fails = GENERATE(false, true);
-    CAPTURE(how, suspends, fails);
+    CAPTURE(suspends, fails);
     asio::io_context context;
     int seen = -1, seen_by_awaiting = -1;
     auto const work = [&] {

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/every_kind.hpp"
+#include "support/sanitizers.hpp"
+#include "support/tasks.hpp"
 
 #include <atomic>
 #include <memory>
@@ -198,7 +202,7 @@ TEST_CASE("portals on a pool are run by one thread at a time, and go on on other
     crew c;
     std::atomic<int> moved{0};
     for (int i = 0; i != times(300, 60); ++i) {
-        auto const how = test::every_kind[i % 5];
+        auto const how = test::kind_in_turn(i);
         c.start(test::in_portal(how, [&c, &moved, i] { random_mix(c, unsigned(i) * 7919, times(60, 25), moved); }));
     }
     c.finish();
@@ -211,7 +215,7 @@ TEST_CASE("an operation that completes on another thread before the fiber is out
     int const tasks = 16;
     int const rounds = times(3000, 300);
     for (int i = 0; i != tasks; ++i) {
-        c.start(test::in_portal(test::every_kind[i % 5], [&, ex = c.executor()] {
+        c.start(test::in_portal(test::kind_in_turn(i), [&, ex = c.executor()] {
             one_at_a_time here(c);
             for (int n = 0; n != rounds; ++n) {
                 here.outside([&] { await_(asio::post(ex, asio::use_awaitable)); });
@@ -258,7 +262,7 @@ TEST_CASE("a task whose handler another thread drops before the fiber is out is 
             else
                 await_(loses_its_handler(asio::use_awaitable));
         };
-        asio::co_spawn(pool, test::in_portal(test::every_kind[i % 5], task), asio::detached);
+        asio::co_spawn(pool, test::in_portal(test::kind_in_turn(i), task), asio::detached);
         while (unwound != i + 1 || started != i + 1) // the pool's other thread must have nothing else to do
             std::this_thread::yield();
     }
@@ -274,7 +278,7 @@ TEST_CASE("coroutines on the fiber suspend thousands of times on a pool", "[thre
     int const tasks = 16;
     int const rounds = times(600, 60);
     for (int i = 0; i != tasks; ++i) {
-        c.start(test::in_portal(test::every_kind[i % 5], [&, ex = c.executor()] {
+        c.start(test::in_portal(test::kind_in_turn(i), [&, ex = c.executor()] {
             one_at_a_time here(c);
             for (int n = 0; n != rounds; ++n) {
                 done += here.outside([&] { return await_(post_often(ex, 3)); });
@@ -308,7 +312,7 @@ TEST_CASE("operations that complete inside their initiation mix with those that 
         ++done;
     };
     for (int i = 0; i != tasks; ++i) {
-        c.start(test::in_portal(test::every_kind[i % 5], [&, i, ex = c.executor()] {
+        c.start(test::in_portal(test::kind_in_turn(i), [&, i, ex = c.executor()] {
             one_at_a_time here(c);
             for (int n = 0; n != rounds; ++n) {
                 here.outside([&] { await_(inline_and_not(unsigned(i * 31 + n))); });
@@ -327,7 +331,7 @@ TEST_CASE("synchronous code moves between two pools as a coroutine does", "[thre
     std::atomic<int> arrivals{0};
     auto const on = [](asio::thread_pool& p) { return p.get_executor().running_in_this_thread(); };
     for (int i = 0; i != 32; ++i) {
-        here.start(test::in_portal(test::every_kind[i % 5], [&] {
+        here.start(test::in_portal(test::kind_in_turn(i), [&] {
             for (int n = 0; n != times(100, 25); ++n) {
                 await_(asio::post(asio::bind_executor(there.get_executor(), asio::use_awaitable)));
                 here.expect(on(there), "not there after await_");
@@ -352,7 +356,7 @@ TEST_CASE("exceptions of many portals on many threads stay where they belong", "
     crew c(8);
     std::atomic<int> kept{0};
     for (int i = 1; i <= 64; ++i) {
-        c.start(test::in_portal(test::every_kind[i % 5], [&, i] {
+        c.start(test::in_portal(test::kind_in_turn(i), [&, i] {
             for (int n = 0; n != times(100, 15); ++n)
                 kept += caught_and_rethrown(c, c.executor(), i) == i;
         }));
@@ -377,7 +381,7 @@ TEST_CASE("a pool that is stopped with portals in full swing unwinds them all", 
             asio::any_io_executor const ex = pool.get_executor();
             for (int i = 0; i != 20; ++i) {
                 asio::co_spawn(pool,
-                               test::in_portal(test::every_kind[i % 5],
+                               test::in_portal(test::kind_in_turn(i),
                                                [&, ex, i] {
                                                    object const outer;
                                                    ++under_way;
@@ -423,8 +427,7 @@ TEST_CASE("tasks that start and end on different threads hand their stacks on", 
 TEST_CASE("an initiation may wait for the thread that completes its operation", "[threads]") {
     // Before Asio 1.24 only with use_portal: what await_ starts is initiated on the fiber there, which another thread
     // can't enter before the initiation has returned. See docs/pitfalls.md.
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const completes_elsewhere = [](auto&& token) {
         return asio::async_initiate<decltype(token), void(int)>(
             [](auto handler) { std::thread([h = std::move(handler)]() mutable { std::move(h)(7); }).join(); }, token);

@@ -5,7 +5,10 @@
 // gets the same. Before 1.24 plain co_await ends the program, and what is left to test is use_portal.
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/every_kind.hpp"
+#include "support/tasks.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -127,9 +130,9 @@ TEST_CASE("what an initiation throws leaves run(), in a plain task", "[throwing_
 }
 
 TEST_CASE("what an initiation throws leaves run(), awaited by synchronous code", "[throwing_initiation]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const before = GENERATE(after::nothing, after::await, after::use_portal);
-    CAPTURE(how, int(before));
+    CAPTURE(int(before));
     for (failure const& f : failures) {
         CAPTURE(f.name);
         check_leaves_run([&] {
@@ -164,9 +167,9 @@ TEST_CASE("what an initiation throws leaves run(), awaited by a coroutine that w
 
 TEST_CASE("what the initiation of a use_portal operation throws with the handler leaves run()",
           "[throwing_initiation]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const before = GENERATE(after::nothing, after::await, after::use_portal);
-    CAPTURE(how, int(before));
+    CAPTURE(int(before));
     check_leaves_run([&] {
         return in_portal(how, [&] {
             come_there_by(before);
@@ -178,9 +181,9 @@ TEST_CASE("what the initiation of a use_portal operation throws with the handler
 
 TEST_CASE("what the initiation of a deferred operation throws leaves run(), as with co_await",
           "[throwing_initiation]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const before = GENERATE(after::nothing, after::await, after::use_portal);
-    CAPTURE(how, int(before));
+    CAPTURE(int(before));
     check_leaves_run([]() -> asio::awaitable<void> { co_await throws_at_once(asio::deferred); });
     check_leaves_run([&] {
         return in_portal(how, [&] {
@@ -224,9 +227,9 @@ TEST_CASE("a completion handler that throws inside the task's last initiation is
         co_await greenback::ensure_portal();
         co_await plain(s);
     });
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const before = GENERATE(after::nothing, after::await, after::use_portal);
-    CAPTURE(how, int(before));
+    CAPTURE(int(before));
     check([&](strand s) {
         return in_portal(how, [before, s] {
             come_there_by(before);
@@ -251,7 +254,7 @@ TEST_CASE("many tasks fail in their initiation on several threads, and the other
     };
     auto const task = [&](int i) -> asio::awaitable<void> {
         count_destruction const count{destroyed};
-        co_await in_portal(every_kind[i % std::size(every_kind)], [&, i] {
+        co_await in_portal(kind_in_turn(i), [&, i] {
             come_there_by(i % 2 ? after::await : after::use_portal);
             if (i % 4 == 0)
                 await_(failures[std::size_t(i / 4) % std::size(failures)].coroutine());
@@ -288,8 +291,7 @@ TEST_CASE("many tasks fail in their initiation on several threads, and the other
 
 TEST_CASE("what the initiation of a use_portal operation throws before it takes the handler is thrown at the call",
           "[throwing_initiation]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     int caught = 0;
     run_task(in_portal(how, [&] {
         for (int i = 0; i != 3; ++i) {
@@ -310,8 +312,7 @@ TEST_CASE("what the initiation of a use_portal operation throws before it takes 
 }
 
 TEST_CASE("the failed initiation of a use_portal operation may be the last that a task does", "[throwing_initiation]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     CHECK_THROWS_AS(run_task(in_portal(how, [&] { throws_at_once(use_portal); })), refused);
     CHECK_THROWS_AS(run_task(in_portal(how,
                                        [&] {

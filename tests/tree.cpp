@@ -2,7 +2,9 @@
 // with_portal_run_tree: a portal for a task, the tasks it spawns, and theirs.
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/tasks.hpp"
 
 #include <greenback/diagnostics.hpp>
 

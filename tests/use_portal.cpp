@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/event_loop.hpp"
+#include "support/every_kind.hpp"
+#include "support/sanitizers.hpp"
+#include "support/tasks.hpp"
 
 #if defined(GREENBACK_USE_BOOST_ASIO)
 #include <boost/asio/experimental/channel.hpp>
@@ -84,8 +89,7 @@ test::error_code const some_error = asio::error::make_error_code(asio::error::co
 } // namespace
 
 TEST_CASE("sockets are used as if they were blocking", "[use_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     tcp::acceptor acceptor(context, loopback());
     std::vector<std::string> received;
@@ -148,8 +152,7 @@ TEST_CASE("use_portal is the default token of I/O objects that ask for it", "[us
 }
 
 TEST_CASE("an operation's values are returned as nothing, a value or a tuple", "[use_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context c;
     test::error_code const ok;
     std::exception_ptr const none;
@@ -178,8 +181,7 @@ TEST_CASE("an operation's values are returned as nothing, a value or a tuple", "
 }
 
 TEST_CASE("an operation's error is thrown, unless it is asked for in another way", "[use_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context c;
     test::run_task(c, c, test::in_portal(how, [&] {
                        using with_value = void(test::error_code, int);
@@ -202,8 +204,7 @@ TEST_CASE("an operation's error is thrown, unless it is asked for in another way
 }
 
 TEST_CASE("post, dispatch and defer return on the executor that they are bound to", "[use_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     auto const strand = asio::make_strand(context);
     std::vector<bool> in_strand;
@@ -223,8 +224,7 @@ TEST_CASE("post, dispatch and defer return on the executor that they are bound t
 }
 
 TEST_CASE("channels and child tasks are awaited by the token", "[use_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     asio::experimental::channel<void(test::error_code, std::string)> channel(context);
     std::vector<std::string> received;
@@ -252,8 +252,7 @@ TEST_CASE("channels and child tasks are awaited by the token", "[use_portal]") {
 }
 
 TEST_CASE("an initiation that throws throws at the call, and the task goes on", "[use_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     int went_on = 0;
     auto const throwing = [](auto token) {
@@ -272,10 +271,10 @@ TEST_CASE("an initiation that throws throws at the call, and the task goes on", 
 }
 
 TEST_CASE("an operation that drops its handler destroys the task", "[use_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     auto const at_once = GENERATE(false, true);
     auto const in_coroutine = GENERATE(false, true);
-    CAPTURE(how, at_once, in_coroutine);
+    CAPTURE(at_once, in_coroutine);
     asio::io_context context;
     int unwound = 0;
     bool went_on = false;
@@ -434,8 +433,7 @@ TEST_CASE("an operation's allocator may outlive the portal", "[use_portal]") {
 }
 
 TEST_CASE("a hundred thousand operations in a row need no more stack than one", "[use_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     asio::io_context context;
     auto const here = [] {
         char local = 0;
@@ -548,8 +546,7 @@ template <> struct GREENBACK_ASIO_ROOT::disposition_traits<verdict> {
 
 TEST_CASE("the token understands every disposition that use_awaitable does", "[use_portal]") {
     asio::io_context context;
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+    FOR_EVERY_KIND_OF_PORTAL(how);
     test::run_task(
         context, context, test::in_portal(how, [&] {
             completes_with<void(verdict)>(context, use_portal, verdict::fine);

@@ -4,7 +4,10 @@
 // `for (auto _ : loop)`; each pass through it is one operation.
 #pragma once
 
-#include "asio.hpp"
+#include <asio.hpp>
+#if defined(GREENBACK_USE_BOOST_ASIO)
+#include <boost/asio/spawn.hpp> // not in the header above
+#endif
 
 #include <greenback/diagnostics.hpp>
 #include <greenback/greenback.hpp>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The bottom of the asynchronous program: it awaits, in a plain function that was called by plain functions.
 
-#include "../support/asio.hpp"
 #include "child.hpp"
 #include "factorial.hpp"
 
+#include <asio.hpp>
 #include <greenback/greenback.hpp>
 
 #include <cerrno>
@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <system_error>
 #include <unistd.h>
+
+using greenback::error_code; // of the Asio in use
 
 std::string print_value(std::uint64_t value) {
     asio::any_io_executor const executor = greenback::await_(asio::this_coro::executor);

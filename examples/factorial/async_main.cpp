@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The top of the asynchronous program: a task with a portal, and beside it a heartbeat on the same thread.
 
-#include "../support/asio.hpp"
 #include "factorial.hpp"
 
+#include <asio.hpp>
 #include <greenback/greenback.hpp>
 
 #include <chrono>

@@ -2,8 +2,7 @@
 // Lua scripts that wait: a C function of theirs awaits. Lua reports errors by longjmp, and is written in C, so no
 // exception may pass through it and no jump over an object that has a destructor.
 
-#include "../support/asio.hpp"
-
+#include <asio.hpp>
 #include <greenback/greenback.hpp>
 
 #include <chrono>

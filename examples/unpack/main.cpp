@@ -3,10 +3,10 @@
 // then 200 at once, on one thread. Between top and bottom stands libarchive, which reads by a callback and
 // waits until it returns.
 
-#include "../support/asio.hpp"
 #include "input.hpp"
 #include "unpack.hpp"
 
+#include <asio.hpp>
 #include <greenback/greenback.hpp>
 
 #include <algorithm>
@@ -19,6 +19,7 @@
 namespace {
 
 using asio::ip::tcp;
+using greenback::error_code;
 using std::chrono::steady_clock;
 using namespace std::chrono_literals;
 

@@ -4,7 +4,11 @@
 // coroutines and synchronous functions on portals of every kind. Both must do, and throw, the same things.
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/event_loop.hpp"
+#include "support/sanitizers.hpp"
+#include "support/tasks.hpp"
 
 #include <greenback/diagnostics.hpp>
 

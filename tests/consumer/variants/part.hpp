@@ -5,12 +5,7 @@
 
 #include <greenback/greenback.hpp>
 
-#ifdef GREENBACK_USE_BOOST_ASIO
-#include <boost/asio.hpp>
-namespace asio = boost::asio;
-#else
 #include <asio.hpp>
-#endif
 
 #include <functional>
 #include <stdexcept>

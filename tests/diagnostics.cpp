@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
-// stats(): what it counts, and that it comes back to zero.
+// greenback/diagnostics.hpp: what stats() counts, and that it comes back to zero.
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/event_loop.hpp"
+#include "support/every_kind.hpp"
+#include "support/sanitizers.hpp"
+#include "support/tasks.hpp"
 
 #include <greenback/diagnostics.hpp>
 
@@ -18,7 +23,7 @@ using greenback::await_;
 using greenback::stats;
 using greenback::use_portal;
 
-TEST_CASE("a portal is live while its function runs, and suspended while that waits", "[stats]") {
+TEST_CASE("a portal is live while its function runs, and suspended while that waits", "[diagnostics]") {
     REQUIRE(stats().live == 0);
     asio::io_context context;
     test::gate opened(context);
@@ -41,7 +46,7 @@ TEST_CASE("a portal is live while its function runs, and suspended while that wa
     CHECK(stats().suspended == 0);
 }
 
-TEST_CASE("portals on stacks of other allocators are counted too", "[stats]") {
+TEST_CASE("portals on stacks of other allocators are counted too", "[diagnostics]") {
     asio::io_context context;
     test::gate opened(context);
     for (int i = 0; i < 3; ++i)
@@ -55,7 +60,7 @@ TEST_CASE("portals on stacks of other allocators are counted too", "[stats]") {
     CHECK(stats().live == 0);
 }
 
-TEST_CASE("a portal on a stack that was asked for by size counts once", "[stats]") {
+TEST_CASE("a portal on a stack that was asked for by size counts once", "[diagnostics]") {
     asio::io_context context;
     test::gate opened(context);
     for (std::size_t const kib : {16u, 64u, 1024u})
@@ -69,7 +74,7 @@ TEST_CASE("a portal on a stack that was asked for by size counts once", "[stats]
     CHECK(stats().live == 0);
 }
 
-TEST_CASE("a portal is suspended while code on somebody else's fiber awaits in it", "[stats]") {
+TEST_CASE("a portal is suspended while code on somebody else's fiber awaits in it", "[diagnostics]") {
 #if defined(TEST_UNDER_ASAN) || defined(TEST_UNDER_TSAN)
     WARN("skipped: a sanitizer has to be told of the other library's switches by that library");
 #else
@@ -101,7 +106,7 @@ TEST_CASE("a portal is suspended while code on somebody else's fiber awaits in i
 #endif
 }
 
-TEST_CASE("stats may look while other threads make, resume and end portals", "[stats]") {
+TEST_CASE("stats may look while other threads make, resume and end portals", "[diagnostics]") {
     std::atomic<bool> stop{false};
     std::vector<std::thread> threads;
     auto const waits = [] { asio::post(await_(asio::this_coro::executor), use_portal); };
@@ -134,7 +139,7 @@ TEST_CASE("stats may look while other threads make, resume and end portals", "[s
     CHECK(stats().live == 0);
 }
 
-TEST_CASE("a forked child can use portals, whatever other threads were doing", "[stats]") {
+TEST_CASE("a forked child can use portals, whatever other threads were doing", "[diagnostics]") {
     std::atomic<bool> stop{false};
     std::vector<std::thread> threads;
     auto const portals = [](int n) {
@@ -192,7 +197,7 @@ TEST_CASE("a forked child can use portals, whatever other threads were doing", "
         t.join();
 }
 
-TEST_CASE("an idle portal object is not live", "[stats]") {
+TEST_CASE("an idle portal object is not live", "[diagnostics]") {
     test::run_task([]() -> asio::awaitable<void> {
         greenback::portal p;
         CHECK(stats().live == 0);
@@ -206,7 +211,7 @@ TEST_CASE("an idle portal object is not live", "[stats]") {
     }());
 }
 
-TEST_CASE("a stack that a portal has left is cached, and used for the next one", "[stats]") {
+TEST_CASE("a stack that a portal has left is cached, and used for the next one", "[diagnostics]") {
     auto const once = [] {
         test::run_task(
             greenback::with_portal_run_sync([] { asio::post(await_(asio::this_coro::executor), use_portal); }));
@@ -219,9 +224,8 @@ TEST_CASE("a stack that a portal has left is cached, and used for the next one",
     CHECK(stats().stacks_cached == cached);
 }
 
-TEST_CASE("task-wide portals are counted from their start to their end", "[stats]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+TEST_CASE("task-wide portals are counted from their start to their end", "[diagnostics]") {
+    FOR_EVERY_KIND_OF_PORTAL(how);
     {
         asio::io_context context;
         test::spawn(context, test::in_portal(how, [] { await_(test::forever()); }));

@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: MIT
+//
+// no_portal of greenback/error.hpp: where await_ is refused, that nothing was run by then, and what the text says. The
+// other errors are tested with what throws them: executor_mismatch in await.cpp, portal_busy in portal.cpp, abandoned in
+// destruction.cpp.
 
 #include "support/asio.hpp"
+#include "support/awaitables.hpp"
 #include "support/catch.hpp"
+#include "support/event_loop.hpp"
+#include "support/every_kind.hpp"
+#include "support/tasks.hpp"
 
 #include <memory>
 #include <optional>
@@ -94,7 +102,7 @@ asio::awaitable<void> attempt_in_coroutine(bool suspend, attempt& result, bool y
 
 } // namespace
 
-TEST_CASE("await_ outside of any task throws no_portal and destroys what it was given", "[no_portal]") {
+TEST_CASE("await_ outside of any task throws no_portal and destroys what it was given", "[error]") {
     bool const suspend = GENERATE(false, true);
     check_outside_of_any_task(try_await(suspend));
     SECTION("also beside an event loop") {
@@ -105,7 +113,7 @@ TEST_CASE("await_ outside of any task throws no_portal and destroys what it was 
     }
 }
 
-TEST_CASE("await_ in a task without a portal throws no_portal", "[no_portal]") {
+TEST_CASE("await_ in a task without a portal throws no_portal", "[error]") {
     bool const suspend = GENERATE(false, true);
     bool const yield_first = GENERATE(false, true);
     attempt a;
@@ -113,7 +121,7 @@ TEST_CASE("await_ in a task without a portal throws no_portal", "[no_portal]") {
     check_without_portal(a);
 }
 
-TEST_CASE("everything that can be awaited is refused without a portal", "[no_portal]") {
+TEST_CASE("everything that can be awaited is refused without a portal", "[error]") {
     auto task = []() -> asio::awaitable<void> {
         asio::steady_timer timer(co_await asio::this_coro::executor);
         timer.expires_at(asio::steady_timer::time_point::min());
@@ -128,7 +136,7 @@ TEST_CASE("everything that can be awaited is refused without a portal", "[no_por
     run_task(task());
 }
 
-TEST_CASE("await_ after the portal has ended throws no_portal", "[no_portal]") {
+TEST_CASE("await_ after the portal has ended throws no_portal", "[error]") {
     auto const how = GENERATE(made_by::with_portal_run_sync, made_by::portal_object, made_by::with_portal_run,
                               made_by::bestow_portal);
     bool const suspend = GENERATE(false, true);
@@ -151,10 +159,10 @@ TEST_CASE("await_ after the portal has ended throws no_portal", "[no_portal]") {
     check_without_portal(later);
 }
 
-TEST_CASE("await_ in a completion handler throws no_portal", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+TEST_CASE("await_ in a completion handler throws no_portal", "[error]") {
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     attempt posted, of_timer, of_task;
     asio::io_context context(1);
     auto function = [&] {
@@ -175,10 +183,10 @@ TEST_CASE("await_ in a completion handler throws no_portal", "[no_portal]") {
     check_without_portal(of_task);
 }
 
-TEST_CASE("a task spawned by one that has a portal has none of its own", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+TEST_CASE("a task spawned by one that has a portal has none of its own", "[error]") {
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     attempt child, posted_child;
     std::optional<attempt> left, right;
     asio::io_context context(1);
@@ -199,10 +207,9 @@ TEST_CASE("a task spawned by one that has a portal has none of its own", "[no_po
     check_without_portal(*right);
 }
 
-TEST_CASE("a child task may have a portal of its own beside its parent's", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    auto const childs = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how, childs);
+TEST_CASE("a child task may have a portal of its own beside its parent's", "[error]") {
+    FOR_EVERY_KIND_OF_PORTAL(how);
+    FOR_EVERY_KIND_OF_PORTAL(childs);
     int done = 0;
     asio::io_context context(1);
     spawn(context, in_portal(how, [&] {
@@ -223,10 +230,10 @@ TEST_CASE("a child task may have a portal of its own beside its parent's", "[no_
     CHECK(done == 3);
 }
 
-TEST_CASE("another task that runs while one with a portal waits has none", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+TEST_CASE("another task that runs while one with a portal waits has none", "[error]") {
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     attempt before, after;
     asio::io_context context(1);
     gate open(context);
@@ -245,11 +252,11 @@ TEST_CASE("another task that runs while one with a portal waits has none", "[no_
     check_without_portal(after);
 }
 
-TEST_CASE("a handler run by a nested poll() on a portal's stack can't await", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+TEST_CASE("a handler run by a nested poll() on a portal's stack can't await", "[error]") {
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
     bool const same_context = GENERATE(false, true);
-    CAPTURE(how, suspend, same_context);
+    CAPTURE(suspend, same_context);
     attempt a, from_task;
     bool had_portal_after = false;
     asio::io_context context(1), other(1);
@@ -267,10 +274,10 @@ TEST_CASE("a handler run by a nested poll() on a portal's stack can't await", "[
     CHECK(had_portal_after);
 }
 
-TEST_CASE("a function that dispatch runs on a strand can't await on the portal that called dispatch", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+TEST_CASE("a function that dispatch runs on a strand can't await on the portal that called dispatch", "[error]") {
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     attempt a;
     bool had_portal_after = false;
     asio::io_context context(1);
@@ -285,10 +292,10 @@ TEST_CASE("a function that dispatch runs on a strand can't await on the portal t
     CHECK(had_portal_after);
 }
 
-TEST_CASE("an operation's initiation can't await on the portal that waits for the operation", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+TEST_CASE("an operation's initiation can't await on the portal that waits for the operation", "[error]") {
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
-    CAPTURE(how, suspend);
+    CAPTURE(suspend);
     std::vector<attempt> attempts;
     asio::io_context context(1);
     auto start = [&](auto&& token) {
@@ -318,11 +325,11 @@ TEST_CASE("an operation's initiation can't await on the portal that waits for th
 }
 
 TEST_CASE("a child that its parent waits for is told to ask for a portal when it awaits in its first stretch",
-          "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
+          "[error]") {
+    FOR_EVERY_KIND_OF_PORTAL(how);
     bool const suspend = GENERATE(false, true);
     bool const by_token = GENERATE(false, true);
-    CAPTURE(how, suspend, by_token);
+    CAPTURE(suspend, by_token);
     attempt child;
     int fixed = 0;
     asio::io_context context(1);
@@ -352,14 +359,13 @@ TEST_CASE("a child that its parent waits for is told to ask for a portal when it
     CHECK(fixed == 1);
 }
 
-TEST_CASE("the text for a call outside of any task shows how to start one", "[no_portal]") {
+TEST_CASE("the text for a call outside of any task shows how to start one", "[error]") {
     attempt const a = try_await(false);
     CHECK(contains(a.text, "greenback::spawn(executor, function, greenback::rethrow)"));
 }
 
-TEST_CASE("has_portal says where await_ works", "[no_portal]") {
-    auto const how = GENERATE(TEST_EVERY_KIND);
-    CAPTURE(how);
+TEST_CASE("has_portal says where await_ works", "[error]") {
+    FOR_EVERY_KIND_OF_PORTAL(how);
     CHECK_FALSE(has_portal());
     auto coroutine = [](bool suspend) -> asio::awaitable<void> {
         CHECK(has_portal());
