@@ -33,9 +33,4 @@ find_package_handle_standard_args(Asio REQUIRED_VARS Asio_INCLUDE_DIR VERSION_VA
 if(Asio_FOUND AND NOT TARGET Asio::asio)
     add_library(Asio::asio INTERFACE IMPORTED)
     target_include_directories(Asio::asio INTERFACE "${Asio_INCLUDE_DIR}")
-    # Before 1.26, Asio looks for <experimental/coroutine> to decide whether Clang has coroutines. Defined for every
-    # compiler: an editor's clangd reads the commands of a build with g++, too.
-    if(Asio_VERSION VERSION_LESS 1.26)
-        target_compile_definitions(Asio::asio INTERFACE ASIO_HAS_CO_AWAIT=1)
-    endif()
 endif()

@@ -15,7 +15,7 @@ set(layers
 # Above those stand the public headers, each a layer of its own, in the order in which this one lists them; it is the top.
 set(umbrella greenback/greenback.hpp)
 # Public headers that need none of the others' machinery: every layer may include them. They count as the lowest layer.
-set(for_everybody greenback/error.hpp greenback/version.hpp greenback/stack.hpp)
+set(for_everybody greenback/error.hpp greenback/version.hpp greenback/stack_use.hpp greenback/stack.hpp)
 
 # Sets `result` to what `header` includes of greenback, in the order of its lines.
 function(read_includes header result)

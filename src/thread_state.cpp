@@ -7,7 +7,7 @@
 // exactly as GCC's declares it, which <exception> may have included.
 namespace __cxxabiv1 {
 struct __cxa_eh_globals;
-extern "C" __cxa_eh_globals* __cxa_get_globals() noexcept;
+extern "C" __cxa_eh_globals* __cxa_get_globals() noexcept; // NOLINT(readability-redundant-declaration)
 } // namespace __cxxabiv1
 
 namespace greenback::detail {

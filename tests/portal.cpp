@@ -14,6 +14,7 @@
 #include <boost/context/protected_fixedsize_stack.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,12 +26,24 @@
 #include <utility>
 #include <vector>
 
+#if defined(__GLIBC__)
+#include <execinfo.h>
+#endif
+
 using greenback::await_;
 using greenback::has_portal;
 using greenback::with_portal_run_sync;
 using namespace test;
 
 namespace {
+
+#if defined(__GLIBC__)
+/// How many calls lie between the innermost code and the end of its stack, this function's own included.
+[[gnu::noinline]] int depth_of_stack() {
+    std::array<void*, 64> calls;
+    return ::backtrace(calls.data(), static_cast<int>(calls.size()));
+}
+#endif
 
 /// A stack allocator that counts, and can be told to fail.
 struct counters {
@@ -497,3 +510,24 @@ TEST_CASE("a moved-from portal is one that has not run yet", "[portal]") {
     run_all(context);
     CHECK(run_task(busy.run([] { return await_(value_of(6, true)); })) == 6);
 }
+
+#if defined(__GLIBC__)
+// What a user reads in a debugger. Unoptimised builds are the ones to look at: there each call is one.
+TEST_CASE("between a function and the start of its stack lie two or three calls", "[portal]") {
+    // depth_of_stack, the function, the portal's job, fiber_main; and where there is one, Boost.Context's entry code
+    int depth = 0;
+    SECTION("for a function pointer") { depth = run_task(with_portal_run_sync(depth_of_stack)) + 1; }
+    SECTION("for a lambda, with arguments") {
+        depth =
+            run_task(with_portal_run_sync([](int a, std::string const&) { return a + depth_of_stack(); }, 0, "text"));
+    }
+    SECTION("on a portal's own stack") {
+        depth = run_task([]() -> asio::awaitable<int> {
+            greenback::portal p;
+            co_return co_await p.run([] { return depth_of_stack(); });
+        }());
+    }
+    CHECK(depth >= 4);
+    CHECK(depth <= 5);
+}
+#endif

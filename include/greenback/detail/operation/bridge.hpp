@@ -110,7 +110,7 @@ inline void pending_bridges::drop_all() {
         if (list_.empty())
             return;
         bridge& b = *list_.first();
-        dropped.emplace(std::move(*b.handler_));
+        dropped.emplace(std::move(*b.handler_)); // NOLINT(bugprone-unchecked-optional-access): it has, being listed
         b.handler_.reset();
         b.executor_ = asio::any_io_executor();
         remove(b);

@@ -17,6 +17,7 @@ struct exception_state {
     exception_state() = default;
     /// Member by member: one wide load of what two stores have just written would wait for both to reach the cache.
     exception_state(exception_state const& other) noexcept : caught(other.caught), uncaught(other.uncaught) {}
+    // NOLINTNEXTLINE(bugprone-unhandled-self-assignment): of two numbers
     exception_state& operator=(exception_state const& other) noexcept {
         caught = other.caught;
         uncaught = other.uncaught;
