@@ -183,3 +183,16 @@ TEST_CASE("AddressSanitizer sees a stack buffer overflow on a fiber", "[fiber]")
     CHECK(result.said == "");
 #endif
 }
+
+#if defined(GREENBACK_ASSERTIONS)
+TEST_CASE("where assertions are on, a wrong state ends the program", "[fiber]") {
+    outcome const end = in_child([] {
+        thread_state& here = this_thread();
+        steps s{borrow_fiber(here), {}};
+        return_fiber(here, started(s)); // it has a job
+        return 0;
+    });
+    CHECK(end.died_of(SIGABRT));
+    CHECK(contains(end.said, "assertion failed: f.is_out() && !f.is_busy()"));
+}
+#endif

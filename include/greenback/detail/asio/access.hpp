@@ -44,7 +44,7 @@
 /// Stops a build with an Asio that lacks `name`, a part of the table above.
 #define GREENBACK_ASIO_HAS(name, ...) \
     static_assert( \
-        requires { __VA_ARGS__; }, "greenback: Asio " GREENBACK_ASIO_VERSION_TEXT " has no " name \
+        requires { __VA_ARGS__; }, "greenback: this Asio (ASIO_VERSION " GREENBACK_ASIO_VERSION_TEXT ") has no " name \
                                    ", which a portal needs: please report this version, or use another one")
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {

@@ -31,21 +31,22 @@ inline asio::any_io_executor await_now(asio::this_coro::executor_t, std::source_
     return require_portal(where).executor();
 }
 inline asio::cancellation_state await_now(asio::this_coro::cancellation_state_t, std::source_location const& where) {
-    return require_portal(where).state();
+    return require_portal(where).cancellation();
 }
 inline void await_now(asio::this_coro::reset_cancellation_state_0_t, std::source_location const& where) {
     any_portal& p = require_portal(where);
-    p.state() = asio::cancellation_state(p.parent_slot());
+    p.cancellation() = asio::cancellation_state(p.parent_slot());
 }
 template <class Filter>
 void await_now(asio::this_coro::reset_cancellation_state_1_t<Filter> reset, std::source_location const& where) {
     any_portal& p = require_portal(where);
-    p.state() = asio::cancellation_state(p.parent_slot(), std::move(reset.filter));
+    p.cancellation() = asio::cancellation_state(p.parent_slot(), std::move(reset.filter));
 }
 template <class In, class Out>
 void await_now(asio::this_coro::reset_cancellation_state_2_t<In, Out> reset, std::source_location const& where) {
     any_portal& p = require_portal(where);
-    p.state() = asio::cancellation_state(p.parent_slot(), std::move(reset.in_filter), std::move(reset.out_filter));
+    p.cancellation() =
+        asio::cancellation_state(p.parent_slot(), std::move(reset.in_filter), std::move(reset.out_filter));
 }
 inline bool await_now(asio::this_coro::throw_if_cancelled_0_t, std::source_location const& where) {
     return require_portal(where).throws_if_cancelled();

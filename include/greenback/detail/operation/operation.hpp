@@ -30,7 +30,7 @@ public:
             portal_->drop_from_operation();
     }
 
-    cancellation_slot_type get_cancellation_slot() const noexcept { return portal_->state().slot(); }
+    cancellation_slot_type get_cancellation_slot() const noexcept { return portal_->cancellation().slot(); }
 
     /// Asio asks for it even when it has moved from the handler, to free what it had allocated before something threw.
     allocator_type get_allocator() const noexcept { return allocator_type(memory_); }

@@ -20,13 +20,13 @@ public:
     using portal_base::portal_base;
 
     /// The task's cancellation; it lives in the task's entry frame, whatever the executor.
-    asio::cancellation_state& state() noexcept { return *state_; }
+    asio::cancellation_state& cancellation() noexcept { return *cancellation_; }
     virtual asio::cancellation_slot parent_slot() const noexcept = 0;
     virtual bool& throws_if_cancelled() noexcept = 0;
 
     /// What `co_await` does before it starts anything: a task already cancelled throws.
     void check_cancelled() {
-        if (!!state_->cancelled() && throws_if_cancelled()) [[unlikely]]
+        if (!!cancellation_->cancelled() && throws_if_cancelled()) [[unlikely]]
             throw_cancelled();
     }
 
@@ -75,8 +75,8 @@ protected:
     /// `suspend_for_operation` where that is so.
     virtual void suspend_for_operation_in_coroutine(after_suspend todo) = 0;
 
-    asio::cancellation_state* state_; ///< these two are set by `prepare`
-    void const* executor_;            ///< the task's, of type `executor_type()`
+    asio::cancellation_state* cancellation_; ///< these two are set by `prepare`
+    void const* executor_;                   ///< the task's, of type `executor_type()`
 };
 
 } // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

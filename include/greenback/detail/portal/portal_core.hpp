@@ -184,7 +184,7 @@ protected:
     /// What `await_` and operations need to know, from a frame of the task.
     void prepare_for(frame& at, std::coroutine_handle<> trampoline) noexcept {
         task.attach(at, trampoline);
-        state_ = &private_access::state(*task.entry);
+        cancellation_ = &private_access::state(*task.entry);
         executor_ = &private_access::executor(*task.entry);
         after_suspend_.run = nullptr;
         site = std::source_location();
