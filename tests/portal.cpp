@@ -527,7 +527,7 @@ TEST_CASE("between a function and the start of its stack lie two or three calls"
             co_return co_await p.run([] { return depth_of_stack(); });
         }());
     }
-    CHECK(depth >= 4);
+    CHECK(depth >= 3); // an optimised build inlines the function into the job
     CHECK(depth <= 5);
 }
 #endif
