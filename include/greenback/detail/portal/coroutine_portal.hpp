@@ -14,7 +14,7 @@ public:
 
     /// @param at the frame to begin with, suspended @param here this thread, where it will be entered first
     coroutine_portal(frame& at, std::coroutine_handle<> trampoline, thread_state& here) noexcept : core(here) {
-        static_assert(sizeof(coroutine_portal) <= sizeof(fiber::portal_memory) && alignof(coroutine_portal) <= 16);
+        static_assert(sizeof(coroutine_portal) <= fiber::portal_room && alignof(coroutine_portal) <= fiber::portal_alignment);
         this->prepare_for(at, trampoline);
         this->exceptions_ = exception_state();
         this->task.swapped.outermost = nullptr;

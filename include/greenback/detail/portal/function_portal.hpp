@@ -15,7 +15,7 @@ public:
 
     /// @param own the frame of the function's coroutine @param here this thread, where it will be entered first
     function_portal(frame& own, thread_state& here) noexcept : core(here) {
-        static_assert(sizeof(function_portal) <= sizeof(fiber::portal_memory) && alignof(function_portal) <= 16);
+        static_assert(sizeof(function_portal) <= fiber::portal_room && alignof(function_portal) <= fiber::portal_alignment);
         this->task.swap.base = &own;
     }
 
