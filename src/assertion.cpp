@@ -8,8 +8,6 @@
 
 namespace greenback::detail {
 
-[[noreturn]] void assertion_failed(char const* condition, char const* file, int line) noexcept;
-
 void assertion_failed(char const* condition, char const* file, int line) noexcept {
     std::fprintf(stderr, "%s:%d: greenback: assertion failed: %s\n", file, line, condition);
     std::abort();

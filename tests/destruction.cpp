@@ -545,3 +545,32 @@ TEST_CASE("a fiber that was unwound is used again", "[destruction]") {
         CHECK(done);
     }
 }
+
+TEST_CASE("an operation that is put together by code which is being abandoned is not started", "[destruction]") {
+    FOR_EVERY_KIND_OF_PORTAL(how);
+    bool threw = false, went_on = false;
+    {
+        asio::io_context context;
+        test::spawn(context, in_portal(how, [&] {
+                        asio::steady_timer timer(await_(asio::this_coro::executor),
+                                                 asio::steady_timer::time_point::max());
+                        try {
+                            await_([&](auto token) {
+                                try {
+                                    await_(forever());
+                                } catch (greenback::abandoned const&) { // swallowed: the next await says it again
+                                }
+                                return timer.async_wait(std::move(token));
+                            });
+                            went_on = true;
+                        } catch (greenback::abandoned const&) {
+                            threw = true;
+                            throw;
+                        }
+                    }));
+        poll_all(context);
+    }
+    CHECK(threw);
+    CHECK_FALSE(went_on);
+    CHECK(greenback::stats().live == 0);
+}

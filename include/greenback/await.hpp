@@ -4,9 +4,9 @@
 
 #include <greenback/detail/config.hpp>
 
+#include <greenback/detail/asio/other_asio.hpp>
 #include <greenback/detail/operation/await_now.hpp>
 #include <greenback/detail/operation/foreign.hpp>
-#include <greenback/detail/portal/call_checks.hpp>
 
 #include <concepts>
 #include <source_location>

@@ -4,8 +4,8 @@
 
 #include <greenback/detail/config.hpp>
 
+#include <greenback/detail/asio/other_asio.hpp>
 #include <greenback/detail/operation/operation.hpp>
-#include <greenback/detail/portal/call_checks.hpp>
 
 #include <type_traits>
 #include <utility>

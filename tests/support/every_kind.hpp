@@ -7,6 +7,7 @@
 #include "support/catch.hpp"
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <memory>
 #include <ostream>
@@ -26,7 +27,9 @@ inline constexpr std::array every_kind{made_by::with_portal_run_sync, made_by::p
                                        made_by::bestow_portal, made_by::ensure_portal};
 
 /// One kind after the other, for the first, second … of many portals.
-constexpr made_by kind_in_turn(std::size_t i) { return every_kind[i % every_kind.size()]; }
+template <std::integral Number> constexpr made_by kind_in_turn(Number i) {
+    return every_kind[static_cast<std::size_t>(i) % every_kind.size()];
+}
 
 inline std::ostream& operator<<(std::ostream& out, made_by how) {
     constexpr std::array names{"with_portal_run_sync", "portal::run", "with_portal_run", "bestow_portal",

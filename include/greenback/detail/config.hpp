@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What is asked of the compiler, and what it must be told: language, sanitizers, attributes, assertions. The first thing
-// that each public header includes, so that a build that lacks something is told so before anything else goes wrong.
+// that each public header with code in it includes, so that a build that lacks something is told so before anything else goes wrong.
 #pragma once
 
 // ---- the language ---------------------------------------------------------------------------------------------------
@@ -61,10 +61,10 @@
 
 /// Holds the code to what its comments say. A switch of its own, set by CMake's option GREENBACK_ASSERTIONS, because
 /// NDEBUG is every program's own and these stand in headers: all of a program must agree.
-#if defined(GREENBACK_ASSERTIONS)
 namespace greenback::detail {
 [[noreturn]] void assertion_failed(char const* condition, char const* file, int line) noexcept;
 }
+#if defined(GREENBACK_ASSERTIONS)
 #define GREENBACK_ASSERT(condition) \
     (static_cast<bool>(condition) ? void() : ::greenback::detail::assertion_failed(#condition, __FILE__, __LINE__))
 #else

@@ -14,10 +14,12 @@
 //     push_frame, pop_frame, attach_thread,   1.22.1   public there; what `co_await` itself calls
 //     detach_thread, clear_cancellation_slot,
 //     unhandled_exception
-//     resume_context_                         1.24     where an operation leaves its initiation, and Asio finds it when
-//                                                      the frame has suspended
+//     resume_context_, resume_context         1.24     where an operation leaves its initiation, and Asio finds it when
+//       { after_suspend_fn_, _arg_ }                   the frame has suspended
+//     final_suspend, return_void,             1.22.1   public there; what the compiler calls, and we do in a coroutine
+//     return_value, operator new, delete               of our own (frame_holder.hpp, function_coroutine.hpp)
 //   awaitable_thread: bottom_of_stack_, pump, 1.22.1   the stack and its owner
-//     entry_point
+//     entry_point, its constructor                     (one whose bytes are zero owns nothing: held_task.hpp)
 //   entry frame: top_of_stack_,               1.22.1   the running frame; the task's cancellation and executor
 //     cancellation_state_, u_.executor_,
 //     parent_cancellation_slot_,
@@ -25,10 +27,13 @@
 //   call_stack: top_, of thread_context and   1.22.1   is other code run inline on this fiber?
 //     of strand_executor_service
 //     of awaitable_launch_context             1.36     the same, for a task that `co_spawn` starts inline
-//   executor_function: impl_, impl, complete  1.22.1   which handler is it, and where: for with_portal_run_tree
+//   executor_function: impl_, impl::complete_ 1.22.1   which handler is it, and where: for with_portal_run_tree
+//     and function_, complete                          (spawned_task.hpp)
 //   awaitable_handler,                        1.22.1   the handler of the first step that co_spawn dispatches
 //   awaitable_async_op_handler                1.27
 //   binder0: handler_                         1.22.1   what `dispatch` wraps it in
+//   this_coro: the types of what co_await     1.22.1   the same for await_ (await_now.hpp)
+//     takes, and their members
 //
 // Protected members are named through a derived class; private ones in a specialisation of `awaitable_thread`, which
 // Asio befriends, or in an explicit instantiation, to which access does not apply. Whatever can be asked for is asked
@@ -37,6 +42,7 @@
 #pragma once
 
 #include <greenback/detail/asio/backend.hpp>
+#include <greenback/detail/config.hpp>
 
 #include <coroutine>
 #include <memory>
@@ -117,7 +123,7 @@ template <class Executor> struct frame_access : frame_base<Executor> {
         return f.*(&frame_access::caller_);
     }
 
-#if GREENBACK_ASIO_VERSION >= 102400
+#if !GREENBACK_INITIATES_WHILE_SUSPENDING
     using resume_context = typename base::resume_context;
     /// Where what `f` leaves to be done once it has suspended is looked for, by who resumes it.
     static resume_context*& context(base& f) noexcept {
@@ -128,6 +134,15 @@ template <class Executor> struct frame_access : frame_base<Executor> {
     static void resume(base& f, resume_context& context) {
         frame_access::context(f) = &context;
         coroutine(f).resume();
+    }
+    /// What was left is a function and its argument.
+    static bool has_initiation(resume_context const& context) noexcept {
+        GREENBACK_ASIO_HAS("resume_context::after_suspend_fn_", context.after_suspend_fn_);
+        return context.after_suspend_fn_ != nullptr;
+    }
+    static void initiate(resume_context const& context) { context.after_suspend_fn_(context.after_suspend_arg_); }
+    static void leave(resume_context& context, void (*function)(void*), void* argument) noexcept {
+        context = {function, argument};
     }
 #endif
 };

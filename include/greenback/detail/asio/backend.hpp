@@ -111,6 +111,12 @@ using ::asio::system_error;
 #endif
 #endif
 
+#if GREENBACK_ASIO_VERSION < 102400
+#define GREENBACK_INITIATES_WHILE_SUSPENDING 1
+#else
+#define GREENBACK_INITIATES_WHILE_SUSPENDING 0
+#endif
+
 // The version as Asio's version.hpp has it, for messages: 102201 is 1.22.1.
 #define GREENBACK_TEXT_OF(x) #x
 #define GREENBACK_EXPANDED_TEXT_OF(x) GREENBACK_TEXT_OF(x)
@@ -120,6 +126,6 @@ namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// Before Asio 1.24 an operation is initiated inside its coroutine's `await_suspend`, that is, while the fiber is still
 /// in; since then after the coroutine's `resume()` has returned, which can be left to the fiber's resumer.
-inline constexpr bool initiates_while_suspending = GREENBACK_ASIO_VERSION < 102400;
+inline constexpr bool initiates_while_suspending = GREENBACK_INITIATES_WHILE_SUSPENDING;
 
 } // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE

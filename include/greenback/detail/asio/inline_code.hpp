@@ -3,6 +3,7 @@
 #pragma once
 
 #include <greenback/detail/asio/access.hpp>
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/fiber/fiber.hpp>
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {

@@ -3,6 +3,7 @@
 // models; the third, the fiber that a `portal` object keeps, stands in kept_fiber.hpp.
 #pragma once
 
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/fiber/thread_state.hpp>
 
 #include <boost/context/stack_context.hpp>

@@ -2,6 +2,7 @@
 // The fiber of a `basic_portal`: taken at its first run, kept between runs, given back when the last owner has gone.
 #pragma once
 
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/fiber/fiber_source.hpp>
 #include <greenback/detail/throw_error.hpp>
 

@@ -2,6 +2,7 @@
 // A portal, as far as it needs to know nothing of Asio: its fiber, and the way on and off it.
 #pragma once
 
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/fiber/fiber.hpp>
 #include <greenback/detail/fiber/thread_state.hpp>
 
@@ -27,10 +28,11 @@ struct portal_kind {
     int backend; ///< 0: standalone Asio, 1: Boost.Asio
 };
 
-/// Of a task that is being destroyed.
-[[gnu::visibility("default")]] inline constexpr portal_kind abandoned_kind = {&typeid(void), -1};
+/// Of a task that is being destroyed. These two are in the compiled part, so that there is one of each, also where a
+/// program loads shared objects that don't see each other's symbols.
+extern portal_kind const abandoned_kind;
 /// Of a portal that has to be asked to `prepare` first.
-[[gnu::visibility("default")]] inline constexpr portal_kind unprepared_kind = {&typeid(void), -2};
+extern portal_kind const unprepared_kind;
 
 /// Lies in the record of its fiber.
 class portal_base {
@@ -65,7 +67,7 @@ public:
     /// operation's initiation runs. @pre is_prepared()
     virtual bool serving() const noexcept = 0;
 
-    /// Run the fiber of `p` until it comes out. Called on the resumer's stack, and the only writer of
+    /// Run the fiber of `p` until it comes out. Called on the resumer's stack; with `enter_new` the only writer of
     /// `thread_state::current`. The exception state is exchanged on this side alone: this function starts and ends on
     /// one thread, which cannot be said of anything on the fiber. What it puts aside is kept in the portal: nothing but
     /// `p` need survive in registers, see `switch_in`.
@@ -84,7 +86,8 @@ public:
     /// The same for the first time, on the thread given to the constructor.
     /// @pre it is on no fiber, and handles no exceptions: there is nothing to be put aside
     template <class Portal> GREENBACK_SWITCH_PATH static bool enter_new(Portal*& p, thread_state& thread) noexcept {
-        GREENBACK_ASSERT(p->own_fiber().is_out() && !p->done() && &thread == &this_thread() && !thread.current);
+        GREENBACK_ASSERT(p->own_fiber().is_out() && !p->done() && &thread == &this_thread() && !thread.current &&
+                         !thread.exceptions->any());
         thread.current = p;
         switch_in(p);
         return p->has_come_out_new();

@@ -2,6 +2,7 @@
 // What the library keeps per thread: the portal whose fiber runs here, and a few fibers ready for use.
 #pragma once
 
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/fiber/fiber.hpp>
 #include <greenback/detail/platform/exception_state.hpp>
 
@@ -10,7 +11,7 @@
 namespace greenback::detail {
 
 struct thread_state {
-    /// The portal whose fiber this thread is on; null off every fiber. Written by `portal_base::enter` alone.
+    /// The portal whose fiber this thread is on; null off every fiber. Written by `portal_base::enter` and `enter_new` alone.
     portal_base* current = nullptr;
     /// This thread's `__cxa_get_globals()`, fetched once: the address of a thread's state never changes.
     exception_state* exceptions = nullptr;

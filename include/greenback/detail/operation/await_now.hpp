@@ -2,6 +2,7 @@
 // `await_`, for each kind of thing that Asio's own coroutines take.
 #pragma once
 
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/operation/operation.hpp>
 #include <greenback/detail/portal/find_portal.hpp>
 #include <greenback/detail/portal/portal_core.hpp>

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <source_location>
+#include <type_traits>
 #include <utility>
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
@@ -47,8 +48,6 @@ public:
         asio::execution_context& context = asio::query(executor, asio::execution::context);
         list_ = asio::use_service<pending_bridges_service>(context).list();
         executor_ = std::move(executor);
-        if (portal_.abandoned()) [[unlikely]] // since await_foreign asked: await_ready may have awaited
-            throw_abandoned();
         portal_.suspend_for_operation({&start, this});
         if (not_started_)
             std::rethrow_exception(std::exchange(not_started_, nullptr));

@@ -2,6 +2,7 @@
 // One asynchronous operation, started for a fiber and waited for by it: its handler and its initiation.
 #pragma once
 
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/operation/operation_allocator.hpp>
 #include <greenback/detail/operation/result.hpp>
 #include <greenback/detail/portal/find_portal.hpp>

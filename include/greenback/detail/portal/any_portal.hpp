@@ -3,8 +3,12 @@
 #pragma once
 
 #include <greenback/detail/asio/access.hpp>
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/fiber/portal_base.hpp>
 #include <greenback/detail/throw_error.hpp>
+
+#include <type_traits>
+#include <typeinfo>
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
@@ -52,8 +56,11 @@ public:
     virtual void drop_from_operation() noexcept = 0;
 
     /// On the fiber: go out, leaving `todo` to be run, and come back when the task is resumed. Meanwhile an operation's
-    /// handler owns the task. @pre not abandoned @throws no_portal · abandoned if the task is being destroyed instead
+    /// handler owns the task. @throws no_portal · abandoned if the task is being destroyed instead
     GREENBACK_SWITCH_PATH void suspend_for_operation(after_suspend todo) {
+        // Whoever asked for the portal may have awaited since, in what puts the operation together.
+        if (abandoned()) [[unlikely]]
+            throw_abandoned();
         if (!hold_task()) [[unlikely]]
             return suspend_for_operation_in_coroutine(todo);
         after_suspend_ = todo;

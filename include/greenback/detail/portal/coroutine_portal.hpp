@@ -4,6 +4,8 @@
 
 #include <greenback/detail/portal/portal_core.hpp>
 
+#include <coroutine>
+
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 template <class Executor> class coroutine_portal final : public portal_core<Executor> {
@@ -14,7 +16,8 @@ public:
 
     /// @param at the frame to begin with, suspended @param here this thread, where it will be entered first
     coroutine_portal(frame& at, std::coroutine_handle<> trampoline, thread_state& here) noexcept : core(here) {
-        static_assert(sizeof(coroutine_portal) <= fiber::portal_room && alignof(coroutine_portal) <= fiber::portal_alignment);
+        static_assert(sizeof(coroutine_portal) <= fiber::portal_room &&
+                      alignof(coroutine_portal) <= fiber::portal_alignment);
         this->prepare_for(at, trampoline);
         this->exceptions_ = exception_state();
         this->task.swapped.outermost = nullptr;

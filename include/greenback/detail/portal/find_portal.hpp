@@ -14,7 +14,12 @@
 #pragma once
 
 #include <greenback/detail/asio/inline_code.hpp>
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/portal/any_portal.hpp>
+
+#include <source_location>
+#include <typeinfo>
+#include <utility>
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 

@@ -2,13 +2,16 @@
 // The coroutine behind `with_portal_run_sync`: a frame on the task's stack that is its own trampoline.
 #pragma once
 
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/fiber/fiber_source.hpp>
 #include <greenback/detail/portal/call_checks.hpp>
 #include <greenback/detail/portal/frame_holder.hpp>
 #include <greenback/detail/portal/function_portal.hpp>
 
 #include <coroutine>
+#include <cstddef>
 #include <functional>
+#include <new>
 #include <tuple>
 #include <type_traits>
 #include <utility>

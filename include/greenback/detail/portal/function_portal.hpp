@@ -3,6 +3,7 @@
 // handle leads here anyway. That is the case `portal_core::await` is made for.
 #pragma once
 
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/portal/portal_core.hpp>
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
@@ -15,7 +16,8 @@ public:
 
     /// @param own the frame of the function's coroutine @param here this thread, where it will be entered first
     function_portal(frame& own, thread_state& here) noexcept : core(here) {
-        static_assert(sizeof(function_portal) <= fiber::portal_room && alignof(function_portal) <= fiber::portal_alignment);
+        static_assert(sizeof(function_portal) <= fiber::portal_room &&
+                      alignof(function_portal) <= fiber::portal_alignment);
         this->task.swap.base = &own;
     }
 

@@ -4,34 +4,41 @@
 // The states of a portal, and what its fields mean there. A dash: nothing, nobody reads it. `new` comes before the
 // constructor's work is done: most portals never await, so it is left to the first who asks, by `prepare`.
 //
-//   state      kind          the fiber is         task.owner             held_            who may write
-//   new        unprepared    in                   -                      -                code on the fiber: prepare()
-//   ready      executor's    out, never was in    who pumps the task     empty            the trampoline's first step
-//   in         executor's    in                   who had the task when  empty, or this   code on the fiber
-//                                                 it went in             is that owner
-//   out        executor's    out, in an           stale                  empty            nobody, until Asio resumes the
-//                            operation of Asio's                                          trampoline or destroys it
-//   held       executor's    out, in an           stale                  has the task     the operation's handler: called,
-//                            operation of ours                                            or destroyed uncalled
-//   abandoned  abandoned     in, again and again  `held_`                empty            abandon(), and code on the fiber
-//   done       any           out for good         any                    any              who has entered it last: ends it
+//   state      kind          the fiber is         task.owner          held_              who may write
+//   new        unprepared    in                   -                   -                  code on the fiber: prepare()
+//   ready      executor's    out, never was in    who pumps the task  empty              the trampoline's first step
+//   in         executor's    in                   who had the task    empty, or it is    code on the fiber
+//                                                 when it went in     that owner
+//   out        executor's    out, waiting for     the same (1)        empty (2)          nobody, until Asio resumes the
+//                            Asio, or dropped                                            trampoline or destroys it
+//   held       executor's    out, in an           the same (1)        has the task       the operation's handler: called,
+//                            operation of ours                                           or destroyed uncalled
+//   abandoned  abandoned     in                   held_               empty              abandon(), and code on the fiber
+//   done       any           out for good         any                 any                who entered it last: ends it
 //
-//   Which handles lead to the trampoline: in all states those of running frames (a function's frame always does); in
-//   `out` also that of the top frame, and that of its caller unless this is the base.
+//   (1) Valid until `come_out` has returned: `reenter` gives it the task back. Nobody reads it later.
+//   (2) Since Asio 1.24 the operation has not been initiated yet when the fiber comes out. Until it is, the task is
+//       attached to its owner still, which may be `held_`.
+//
+//   new ──> in ──> done     in ──> out ──> in      held ──> out: the operation's handler was destroyed uncalled
+//   ready ──> in            in ──> held ──> in     out ──> abandoned ──> done: the task is being destroyed
+//
+//   Which handles lead to the trampoline: those of running frames, always (a function's frame is one); in `out` also that
+//   of the top frame, and that of its caller unless this is the base; before Asio 1.24 during each step in `in`, too.
 //
 //   Before Asio 1.24 the fiber may still be in, on its way to `out`, while the task is resumed already: that is for the
-//   gate to tell, see pump_before_1_24.hpp. It is out in `ready` and `out`, in in the others: so in `held`, too.
-//
-//   new ──> in ──> done      in ──> out ──> in      in ──> held ──> in      out, held ──> abandoned ──> done
-//   ready ──> in
+//   gate to tell, see pump_before_1_24.hpp. It says out in `ready` and `out`, in in `in` and `held`.
 #pragma once
 
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/portal/any_portal.hpp>
 #include <greenback/detail/task/cancelled_task.hpp>
 #include <greenback/detail/task/task_pump.hpp>
 
 #include <coroutine>
 #include <optional>
+#include <source_location>
+#include <typeinfo>
 #include <utility>
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
@@ -128,7 +135,7 @@ public:
 
     // ---- for the pump, which is a part of this -------------------------------------------------------------------------
 
-    /// Of the table above, what is asserted. `ready` and `out` are not told apart, nor is `new` from `in` looked for.
+    /// The states that are asserted; `ready` counts as `out` here.
     enum class state { in, out, held, done };
     bool is(state s) noexcept;
 
@@ -148,6 +155,7 @@ public:
     GREENBACK_SWITCH_PATH bool come_out(bool over) noexcept(initiates_while_suspending) {
         while (!over) {
             if (is_to_start_operation()) {
+                GREENBACK_ASSERT(is(state::held));
                 if (!start_operation()) [[likely]]
                     return false;
                 over = reenter(held_.task());
@@ -163,6 +171,7 @@ public:
 
     /// The operation that was to be started lets the fiber go on at once.
     void resume_from_after_suspend() {
+        GREENBACK_ASSERT(is(state::held));
         top()->attach_thread(&held_.task());
         continue_held_task();
     }
@@ -183,6 +192,7 @@ protected:
 
     /// What `await_` and operations need to know, from a frame of the task.
     void prepare_for(frame& at, std::coroutine_handle<> trampoline) noexcept {
+        GREENBACK_ASSERT(!is_prepared() && frames::attached_thread(at));
         task.attach(at, trampoline);
         cancellation_ = &private_access::state(*task.entry);
         executor_ = &private_access::executor(*task.entry);
@@ -272,6 +282,7 @@ private:
     }
 
     void attach_cancelled_task(frame& body) {
+        GREENBACK_ASSERT(abandoned());
         if (is_function(body))
             return; // no coroutine is in between
         if (!*cancelled_task_)

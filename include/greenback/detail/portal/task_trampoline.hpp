@@ -2,10 +2,12 @@
 // The coroutine that gives frames of a task, which are not our own, a portal.
 #pragma once
 
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/portal/coroutine_portal.hpp>
 #include <greenback/detail/task/self_destroying.hpp>
 
 #include <coroutine>
+#include <new>
 #include <utility>
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {

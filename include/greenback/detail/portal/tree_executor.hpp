@@ -9,10 +9,13 @@
 #pragma once
 
 #include <greenback/detail/asio/spawned_task.hpp>
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/portal/task_trampoline.hpp>
 
 #include <concepts>
+#include <coroutine>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
@@ -70,8 +73,6 @@ public:
     /// From an `Inner` and nothing that converts to it: asking whether a tree_executor does would ask about itself.
     template <std::same_as<Inner> I> explicit tree_executor(I inner) noexcept : inner_(std::move(inner)) {}
 
-    Inner const& inner() const noexcept { return inner_; }
-
     template <class Property>
         requires asio::can_require<Inner const&, Property>::value
     auto require(Property const& p) const {
@@ -115,8 +116,7 @@ private:
 template <class Executor> class tree_scope {
 public:
     /// @pre on the fiber of this task's portal
-    tree_scope()
-        : executor_(static_cast<portal_core<Executor>*>(raw_current_portal())->task_executor()), outer_(executor_) {
+    tree_scope() : executor_(own_portal().task_executor()), outer_(executor_) {
         using direct = asio::io_context::executor_type;
         // Asio 1.22.1's target() doesn't compare the type: it would take a strand, or a pool, for a bare io_context.
         if (same_type(executor_.target_type(), typeid(direct)))
@@ -128,6 +128,12 @@ public:
     ~tree_scope() { executor_ = outer_; }
 
 private:
+    static portal_core<Executor>& own_portal() noexcept {
+        portal_base* const p = raw_current_portal();
+        GREENBACK_ASSERT(p && p->is_prepared()); // it pumps a coroutine, the one that makes this
+        return static_cast<portal_core<Executor>&>(*p);
+    }
+
     Executor& executor_; ///< in the task's entry frame
     Executor outer_;
 };

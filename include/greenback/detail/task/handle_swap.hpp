@@ -3,6 +3,7 @@
 #pragma once
 
 #include <greenback/detail/asio/access.hpp>
+#include <greenback/detail/config.hpp>
 
 #include <coroutine>
 #include <utility>
@@ -61,7 +62,6 @@ template <class Executor> struct handle_swap {
     /// @returns the handle of `f`, the top frame
     template <bool TaskWide>
     GREENBACK_SWITCH_PATH std::coroutine_handle<> swap(swapped_frames<Executor>& swapped, frame& f) noexcept {
-        GREENBACK_ASSERT(!caller);
         std::coroutine_handle<> const own = swap_on_base(swapped, f);
         frame* const c = frames::caller(f);
         if (c != base) {
@@ -74,6 +74,7 @@ template <class Executor> struct handle_swap {
     }
     /// The same for a frame whose caller is the base.
     GREENBACK_SWITCH_PATH std::coroutine_handle<> swap_on_base(swapped_frames<Executor>& swapped, frame& f) noexcept {
+        GREENBACK_ASSERT(!caller);
         std::coroutine_handle<> const own = std::exchange(frames::coroutine(f), swapped.trampoline());
         top = &f;
         top_coroutine = own.address();

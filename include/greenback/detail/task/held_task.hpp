@@ -3,6 +3,7 @@
 #pragma once
 
 #include <greenback/detail/asio/access.hpp>
+#include <greenback/detail/config.hpp>
 
 #include <cstring>
 #include <new>

@@ -9,6 +9,7 @@
 //   on another thread                                                              wait at the gate, then go in
 #pragma once
 
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/fiber/portal_base.hpp>
 #include <greenback/detail/task/initiation_gate.hpp>
 #include <greenback/detail/task/pumped_task.hpp>
@@ -160,7 +161,7 @@ private:
         this->give(*outer, *here);
     }
 
-    /// The trampoline was, since this visit of the fiber began. Written by `enter` and `claim_early`.
+    /// Was the trampoline resumed again since this visit of the fiber began? Written by `enter` and `claim_early`.
     bool resumed_again_ = false;
     initiation_gate gate_;
     held_task<Executor> early_task_; ///< the task, from `claim_early` until the fiber is entered again

@@ -13,6 +13,7 @@
 // Until it is initiated no other thread can know of the operation, so none can resume a fiber that is not out yet.
 #pragma once
 
+#include <greenback/detail/config.hpp>
 #include <greenback/detail/fiber/portal_base.hpp>
 #include <greenback/detail/task/pumped_task.hpp>
 
@@ -34,7 +35,7 @@ public:
     template <bool TaskWide> GREENBACK_SWITCH_PATH bool step(portal_base& portal, frame& f) {
         resume_context context;
         frames::resume(f, context);
-        if (!context.after_suspend_fn_) [[likely]]
+        if (!frames::has_initiation(context)) [[likely]]
             return !portal.abandoned();
         if (portal.abandoned())
             return false; // nothing is started for a task that is being destroyed
@@ -76,7 +77,7 @@ public:
     /// @returns null: the task does not come back before this returns. The portal may be gone.
     GREENBACK_SWITCH_PATH thread* come_out() {
         resume_context const initiation = initiation_;
-        initiation.after_suspend_fn_(initiation.after_suspend_arg_);
+        frames::initiate(initiation);
         return nullptr;
     }
 
@@ -84,8 +85,9 @@ private:
     /// Nothing of the trampoline is running any more when Asio initiates what is left here, so an exception leaves as
     /// from a coroutine of Asio's own, and the operation may be over before the initiation returns.
     template <class Portal> GREENBACK_SWITCH_PATH void leave(Portal& portal, resume_context& context) noexcept {
+        GREENBACK_ASSERT(!portal.is_to_start_operation() || portal.is(Portal::state::held));
         if (portal.is_to_start_operation()) [[unlikely]]
-            context = {&run_after_suspend<Portal>, &portal};
+            frames::leave(context, &run_after_suspend<Portal>, &portal);
         else
             context = initiation_;
     }

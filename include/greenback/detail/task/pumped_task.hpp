@@ -33,9 +33,12 @@
 #include <greenback/detail/task/handle_swap.hpp>
 #include <greenback/detail/task/held_task.hpp>
 
+#include <coroutine>
+#include <utility>
+
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
-/// What both pumps have in common. The constructor writes nothing: see the states of a portal in portal_core.hpp.
+/// What both pumps have in common. Its constructor writes nothing: see the states of a portal in portal_core.hpp.
 template <class Executor> struct pumped_task {
     using frame = frame_base<Executor>;
     using frames = frame_access<Executor>;
