@@ -26,7 +26,8 @@ struct fiber_state {
 };
 
 /// On the resumer's side, with the fiber's stack. @returns what `after_switch_in` is to be given
-GREENBACK_SWITCH_PATH inline void* before_switch_in([[maybe_unused]] fiber_state& s, [[maybe_unused]] void const* bottom,
+GREENBACK_SWITCH_PATH inline void* before_switch_in([[maybe_unused]] fiber_state& s,
+                                                    [[maybe_unused]] void const* bottom,
                                                     [[maybe_unused]] std::size_t size) noexcept {
     void* fake_stack = nullptr;
 #if defined(GREENBACK_ASAN)

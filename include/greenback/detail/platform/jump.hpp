@@ -31,8 +31,7 @@ constexpr auto* jump_fcontext_address = &boost::context::detail::jump_fcontext;
 /// processor's return predictor that no return ever takes, and every return of the surrounding code after that is
 /// mispredicted. So it is entered without a call: push the return address by hand and jump. 128 bytes are left alone
 /// first, because a leaf function may keep its locals there (System V ABI, the red zone).
-GREENBACK_SWITCH_PATH inline context jump(context to,
-                                                                     void* data) noexcept {
+GREENBACK_SWITCH_PATH inline context jump(context to, void* data) noexcept {
 #if defined(GREENBACK_JUMP_WITHOUT_CALL)
     context from;
     asm volatile("leaq -128(%%rsp), %%rsp\n\t"
