@@ -50,8 +50,8 @@ template <class F, class... Args> using call_result_t = typename detail::checked
 /// @throws, from `co_await`, what `f` throws, as it is · `std::bad_alloc` if there is no stack to be had.
 ///
 /// Cancellation: reaches what `f` awaits, as in a coroutine in its place. Nothing is checked before `f` runs.
-/// Thread safety: `f` may go on on any thread that runs the task's executor, never on two at once. The caller goes on on
-///     the thread on which `f` has returned.
+/// Thread safety: `f` may go on on any thread that runs the task's executor, never on two at once. The caller goes on
+///     on the thread on which `f` has returned.
 /// Cost: one coroutine frame, from memory that Asio recycles, and two stack switches; the stack, of
 ///     `default_stack_size()` bytes, comes from the thread's cache when `f` starts. Where a portal is in force already,
 ///     the frame alone.
@@ -109,7 +109,8 @@ public:
     ///
     /// @throws, from `co_await`, besides, `portal_busy` if the portal is running a function at that moment.
     ///
-    /// Cost: one coroutine frame, from memory that Asio recycles, and two stack switches; the first run takes the stack.
+    /// Cost: one coroutine frame, from memory that Asio recycles, and two stack switches. The first run takes the
+    ///     stack.
     template <class F, class... Args>
     auto run(F&& f, Args&&... args) -> asio::awaitable<call_result_t<F, Args...>, Executor> {
         return detail::run_on_portal<call_result_t<F, Args...>, Executor>(

@@ -94,8 +94,8 @@ log_handler set_log_handler(log_handler handler) noexcept;
 /// 256 idle stacks, and no more than 128 MiB, keep their memory; the pages of the others go back to the system at once.
 /// Their addresses stay reserved for the life of the process.
 ///
-/// Thread safety: every member may be called at any time from any thread, a stack may be given back on any thread, and a
-///     child of fork() may go on using the pool (stacks in use by the parent's other threads stay so in the child).
+/// Thread safety: every member may be called at any time from any thread, a stack may be given back on any thread, and
+///     a child of fork() may go on using the pool (stacks in use by the parent's other threads stay so in the child).
 /// Cost: one uncontended lock; a stack never used before also a system call for its guard, about 1 µs.
 /// Example: `co_await with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(4 << 20), parse, input);`
 class pooled_stack {

@@ -25,7 +25,7 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 ///     `abandoned` if the task is destroyed meanwhile.
 ///
 /// Cancellation: the operation gets the task's cancellation slot; a task already cancelled throws, starting nothing.
-/// Thread safety: returns on a thread that runs the task's executor, or the one that `bind_executor` names; otherwise as
+/// Thread safety: returns on a thread that runs the task's executor, or the one that `bind_executor` names; else as
 ///     `await_`.
 /// Cost: two stack switches, the operation itself, and no coroutine frame: the cheapest way to await an operation. A
 ///     block of up to 256 bytes that it takes from its associated allocator lies at the top of the portal's stack, in a
