@@ -14,8 +14,9 @@
 //     push_frame, pop_frame, attach_thread,   1.22.1   public there; what `co_await` itself calls
 //     detach_thread, clear_cancellation_slot,
 //     unhandled_exception
-//     resume_context_                         1.24     where an operation leaves its initiation, and Asio finds it when
+//     resume_context_, resume_context         1.24     where an operation leaves its initiation, and Asio finds it when
 //                                                      the frame has suspended
+//     operator new, operator delete           1.22.1   memory that Asio recycles, for coroutines of our own
 //   awaitable_thread: bottom_of_stack_, pump, 1.22.1   the stack and its owner
 //     entry_point
 //   entry frame: top_of_stack_,               1.22.1   the running frame; the task's cancellation and executor
@@ -25,15 +26,16 @@
 //   call_stack: top_, of thread_context and   1.22.1   is other code run inline on this fiber?
 //     of strand_executor_service
 //     of awaitable_launch_context             1.36     the same, for a task that `co_spawn` starts inline
-//   executor_function: impl_, impl, complete  1.22.1   which handler is it, and where: for with_portal_run_tree
+//   executor_function: impl_, impl, complete, 1.22.1   which handler is it, and where: for with_portal_run_tree
+//     complete_
 //   awaitable_handler,                        1.22.1   the handler of the first step that co_spawn dispatches
 //   awaitable_async_op_handler                1.27
 //   binder0: handler_                         1.22.1   what `dispatch` wraps it in
 //
 // Protected members are named through a derived class; private ones in a specialisation of `awaitable_thread`, which
-// Asio befriends, or in an explicit instantiation, to which access does not apply. Whatever can be asked for is asked
-// for where it is used, by GREENBACK_ASIO_HAS. What stands in an explicit instantiation can't be: there the compiler's
-// own message names it.
+// Asio befriends, or in an explicit instantiation, to which access does not apply. The first two kinds are asked for
+// where they are named, by GREENBACK_ASIO_HAS. What stands in an explicit instantiation can't be, and what is public is
+// used like anything else: there the compiler's own message names it.
 #pragma once
 
 #include <greenback/detail/asio/backend.hpp>

@@ -84,7 +84,7 @@ struct fiber {
 
     sanitizer::fiber_state sanitizers;
 
-    /// For the portal that the fiber runs for: so it takes memory where a page is in use anyway.
+    /// Bytes for the portal that the fiber runs for: so it takes memory where a page is in use anyway.
     alignas(16) unsigned char portal_memory[336];
     static fiber& of_portal(void const* in_memory) noexcept;
 
