@@ -15,7 +15,8 @@ struct portal_stats {
     std::size_t stacks_cached = 0; ///< stacks ready for use: in the threads' caches, in idle `portal`s, in the pool
 };
 
-/// Counts them. Zero `live` portals at the end of a program, or of a test, means that nothing was lost.
+/// Counts the portals of this process. Zero `live` portals at the end of a program, or of a test, means that nothing
+/// was lost.
 ///
 /// Thread safety: any thread, any time; exact when no other thread makes, ends or resumes a portal meanwhile.
 /// Cost: a look at every stack there ever was. Making and switching portals costs nothing for it: there is no list of

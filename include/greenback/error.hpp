@@ -6,12 +6,13 @@
 
 #include <stdexcept>
 
-// The types are visible outside of a shared object that is compiled with -fvisibility=hidden: what is thrown in one is to
-// be caught in another, and not every C++ library compares types by their names.
+// The types are visible outside of a shared object that is compiled with -fvisibility=hidden: what is thrown in one is
+// to be caught in another, and not every C++ library compares types by their names.
 
 namespace greenback {
 
-/// `await_` was called where no portal is in force. The text says why there is none and what to write instead.
+/// `await_` or `use_portal` was used where no portal is in force. The text says why there is none and what to write
+/// instead.
 /// Thrown even if the awaited thing is ready, so that a missing portal shows at the first call and not under load.
 struct [[gnu::visibility("default")]] no_portal : std::logic_error {
     using std::logic_error::logic_error;

@@ -31,7 +31,8 @@ struct rethrow_t {
 /// @throws, from the function that runs the handler (`io_context::run()`), the task's exception, as it is. Where nobody
 ///     can catch it, as on the threads of a `thread_pool`, that is `std::terminate`.
 ///
-/// Thread safety: stateless. Cost: none beyond that of `asio::detached`.
+/// Thread safety: stateless.
+/// Cost: none beyond that of `asio::detached`.
 /// Example: `asio::co_spawn(loop, session(std::move(socket)), greenback::rethrow);`
 inline constexpr rethrow_t rethrow{};
 
@@ -52,7 +53,8 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 /// @throws nothing itself. The exception of `f`, as it is, or `std::bad_alloc` for want of a stack, goes to `token`.
 ///
 /// Cancellation: as `co_spawn`: by the token's cancellation slot. It reaches what `f` awaits.
-/// Thread safety: as `co_spawn`; `f` runs on the threads of `where`, never on two at once.
+/// Thread safety: as `co_spawn`; `f` runs, and goes on after each `await_`, on the threads of `where`, never on two at
+///     once.
 /// Cost: that of `co_spawn` and of `with_portal_run_sync`.
 /// Example: `greenback::spawn(loop, [&] { run_script("start.lua"); }, greenback::rethrow);`
 template <class ExecutorOrContext, class F, class CompletionToken>

@@ -37,8 +37,8 @@ void measure_stack_use(bool on) noexcept;
 /// moment counts, and the result is in whole pages, the record at the top of each stack included (less than a page).
 /// What another allocator's stack was used for before it was a stack counts as well.
 ///
-/// @returns bytes: of all stacks that have their pages, and, since `measure_stack_use(true)`, of all that had them. 0 if
-///     there were none, or where the system doesn't tell (Linux does, by /proc/self/pagemap).
+/// @returns bytes: of all stacks that have their pages, and, since `measure_stack_use(true)`, of all that had them. 0
+///     if there were none, or where the system doesn't tell (Linux does, by /proc/self/pagemap).
 ///
 /// Thread safety: may be called at any time from any thread.
 /// Cost: some system calls, a few microseconds, for every stack there ever was.

@@ -15,18 +15,21 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 /// The completion token that makes an initiating function return the operation's result, as a blocking function would:
 /// `std::size_t n = socket.async_read_some(buffer, greenback::use_portal)`.
 ///
+/// Composes with `as_tuple(use_portal)`, `redirect_error(use_portal, ec)`, `bind_executor`, `bind_cancellation_slot`.
+///
 /// @pre as for `await_`.
 /// @returns, from the initiating function, `void`, the value or a tuple of the values that follow the operation's
 ///     `error_code` or `exception_ptr` (since Asio 1.33, whatever has `disposition_traits`).
 /// @throws the operation's error (`error_code` as `system_error`) · what its initiation throws before it takes the
 ///     handler (what it throws after that does what it does in a plain task: see docs/pitfalls.md) · `no_portal` ·
-///     `abandoned`
+///     `abandoned` if the task is destroyed meanwhile.
 ///
-/// Cancellation: the operation gets the task's cancellation slot; a task already cancelled throws instead of starting
-/// it. Thread safety: as for `await_`. Cost: two stack switches, the operation itself, and no coroutine frame: the
-/// cheapest way to await an operation. Up to 256
-///     bytes that it takes from its associated allocator lie at the top of the portal's stack, in a page in use anyway.
-/// Composes with `as_tuple(use_portal)`, `redirect_error(use_portal, ec)`, `bind_executor`, `bind_cancellation_slot`.
+/// Cancellation: the operation gets the task's cancellation slot; a task already cancelled throws, starting nothing.
+/// Thread safety: returns on a thread that runs the task's executor, or the one that `bind_executor` names; else as
+///     `await_`.
+/// Cost: two stack switches, the operation itself, and no coroutine frame: the cheapest way to await an operation. A
+///     block of up to 256 bytes that it takes from its associated allocator lies at the top of the portal's stack, in a
+///     page in use anyway, if the stack is the library's own.
 /// Example: `asio::steady_timer(executor, 1s).async_wait(greenback::use_portal);`
 struct use_portal_t {
     constexpr use_portal_t() noexcept = default;

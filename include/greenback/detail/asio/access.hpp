@@ -36,9 +36,9 @@
 //     takes, and their members
 //
 // Protected members are named through a derived class; private ones in a specialisation of `awaitable_thread`, which
-// Asio befriends, or in an explicit instantiation, to which access does not apply. Whatever can be asked for is asked
-// for where it is used, by GREENBACK_ASIO_HAS. What stands in an explicit instantiation can't be: there the compiler's
-// own message names it.
+// Asio befriends, or in an explicit instantiation, to which access does not apply. The first two kinds are asked for
+// where they are named, by GREENBACK_ASIO_HAS. What stands in an explicit instantiation can't be, and what is public is
+// used like anything else: there the compiler's own message names it.
 #pragma once
 
 #include <greenback/detail/asio/backend.hpp>

@@ -19,8 +19,8 @@ namespace greenback::detail {
 
 /// A source gives one fiber, once, on the thread `here`, or says why not; and takes it back, maybe on another thread.
 ///
-///     typename Source::shortcut    made of the source beforehand. `take` on it: a fiber without more ado, where no portal
-///                                  is in force; or null. That it has one says as well that the thread is known.
+///     typename Source::shortcut    made of the source beforehand. `take` on it: a fiber without more ado, where no
+///                                  portal is in force; or null. That it has one says as well that the thread is known.
 ///     occupy()                     the slow way, first: the run begins. @throws what forbids it
 ///     take(here)                   the slow way, then: a fiber. @throws std::bad_alloc
 ///     vacate()                     in the place of `take`: no fiber is needed after all, and the run is over

@@ -15,7 +15,8 @@ struct thread_state {
     portal_base* current = nullptr;
     /// This thread's `__cxa_get_globals()`, fetched once: the address of a thread's state never changes.
     exception_state* exceptions = nullptr;
-    /// The fibers ready for use, on stacks of the default size, last in first out, and their number. This thread's alone.
+    /// The fibers ready for use, on stacks of the default size, last in first out, and their number. This thread's
+    /// alone.
     fiber* cached = nullptr;
     unsigned cached_count = 0;
     /// How many may be kept: 0 until the slow path has arranged that they are given back when the thread ends.

@@ -14,8 +14,9 @@
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
-/// The completion handler. It owns the task from the initiation on: called, it continues the task; destroyed uncalled,
-/// it lets the task be destroyed. Without an associated executor it completes on the operation's own.
+/// The completion handler. From the initiation on, the portal holds the task for it: called, it continues the task;
+/// destroyed uncalled, it lets the task be destroyed. Without an associated executor it completes on the operation's
+/// own.
 template <class Result> class operation_handler {
 public:
     using cancellation_slot_type = asio::cancellation_slot;
@@ -96,7 +97,8 @@ public:
 
 private:
     /// Runs on the resumer's stack, the fiber being out. Once the initiation has the handler, the operation may be over
-    /// at any moment and this object with it. @returns whether the fiber is to go on at once
+    /// at any moment and this object with it.
+    /// @returns whether the fiber is to go on at once
     template <class Handler> static bool initiate(void* self) {
         auto& op = *static_cast<operation*>(self);
         Handler handler(op.portal_, op.result_);

@@ -55,8 +55,9 @@ public:
     /// The handler is destroyed without having been called: let the task be destroyed, through its executor.
     virtual void drop_from_operation() noexcept = 0;
 
-    /// On the fiber: go out, leaving `todo` to be run, and come back when the task is resumed. Meanwhile an operation's
-    /// handler owns the task. @throws no_portal · abandoned if the task is being destroyed instead
+    /// On the fiber: go out, leaving `todo` to be run, and come back when the task is resumed. Meanwhile the task is
+    /// held here, for an operation's handler.
+    /// @throws no_portal · abandoned if the task is being destroyed instead
     GREENBACK_SWITCH_PATH void suspend_for_operation(after_suspend todo) {
         // Whoever asked for the portal may have awaited since, in what puts the operation together.
         if (abandoned()) [[unlikely]]
