@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What happens where a state is not what the code around it says. Compiled always, so that the library's file is the same.
+// What happens where a state is not what the code around it says. Always compiled: users' code may assert.
 
 #include <greenback/detail/config.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Where synchronous code waits: at an `await_`, whose caller's place is known, or for an operation that `use_portal` has
-// started, whose name is.
+// Where synchronous code waits: at an `await_`, whose caller's place is known, or for an operation that `use_portal`
+// has started, whose name is.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,8 @@ inline bool is_use_portal(std::source_location const& where) noexcept {
 }
 
 /// The type of the operation's initiation, out of the name of the function that took it: "... [with Initiation = X;
-/// InitArgs = ..." by g++, "... Initiation = X, InitArgs = ..." by clang. Empty if that is not in it. Allocates nothing:
-/// signal handlers ask.
+/// InitArgs = ..." by g++, "... Initiation = X, InitArgs = ..." by clang. Empty if that is not in it. Allocates
+/// nothing: signal handlers ask.
 inline std::string_view operation_at(std::source_location const& where) noexcept {
     std::string_view text = where.function_name();
     constexpr std::string_view label = "Initiation = ", next = " InitArgs = ";

@@ -30,8 +30,8 @@ std::atomic<bool> reporting{false}; // written once, by report_stack_overflow
 
 constinit detail::never_destroyed<std::mutex> installing; // held while report_stack_overflow installs the handlers
 
-// Registered before main, so that no fork can come before it. A fork waits until the handlers are there, or comes before
-// the first of them; no other lock is ever taken with this one held, nor this one with another.
+// Registered before main, so that no fork can come before it. A fork waits until the handlers are there, or comes
+// before the first of them; no other lock is ever taken with this one held, nor this one with another.
 [[maybe_unused]] int const fork_handlers =
     ::pthread_atfork([] { installing->lock(); }, [] { installing->unlock(); }, [] { installing->unlock(); });
 

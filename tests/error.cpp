@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // no_portal of greenback/error.hpp: where await_ is refused, that nothing was run by then, and what the text says. The
-// other errors are tested with what throws them: executor_mismatch in await.cpp, portal_busy in portal.cpp, abandoned in
-// destruction.cpp.
+// other errors are tested with what throws them: executor_mismatch in await.cpp, portal_busy in portal.cpp, abandoned
+// in destruction.cpp.
 
 #include "support/asio.hpp"
 #include "support/awaitables.hpp"

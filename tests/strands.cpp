@@ -279,8 +279,9 @@ TEST_CASE("await_ returns in the strand that the awaited thing went over to", "[
 }
 
 #if GREENBACK_ASIO_VERSION >= 102400
-// Asio before 1.24 initiates an operation on the fiber. What `dispatch` runs inline in an idle strand then lies above the
-// synchronous code on the same stack, which can't return into it: see docs/pitfalls.md. `post` and `use_portal` can.
+// Asio before 1.24 initiates an operation on the fiber. What `dispatch` runs inline in an idle strand then lies above
+// the synchronous code on the same stack, which can't return into it: see docs/pitfalls.md. `post` and `use_portal`
+// can.
 TEST_CASE("await_ returns in the idle strand that an awaitable was dispatched to", "[strands]") {
     FOR_EVERY_KIND_OF_PORTAL(how);
     auto const coroutine = GENERATE(false, true);

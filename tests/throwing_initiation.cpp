@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Operations whose initiation throws. Since Asio 1.24 an operation of a coroutine is initiated when the coroutine has
-// suspended, so the exception leaves the event loop's run(), and the task is destroyed. Whoever wraps a task in a portal
-// gets the same. Before 1.24 plain co_await ends the program, and what is left to test is use_portal.
+// suspended, so the exception leaves the event loop's run(), and the task is destroyed. Whoever wraps a task in a
+// portal gets the same. Before 1.24 plain co_await ends the program, and what is left to test is use_portal.
 
 #include "support/asio.hpp"
 #include "support/awaitables.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What is asked of the compiler, and what it must be told: language, sanitizers, attributes, assertions. The first thing
-// that each public header with code in it includes, so that a build that lacks something is told so before anything else goes wrong.
+// What is asked of the compiler, and what it must be told: language, sanitizers, attributes, assertions. The first
+// thing that each public header with code in it includes, so that a build that lacks something is told so before
+// anything else goes wrong.
 #pragma once
 
 // ---- the language ---------------------------------------------------------------------------------------------------

@@ -84,8 +84,9 @@ struct fiber {
 
     sanitizer::fiber_state sanitizers;
 
-    /// For the portal that the fiber runs for: so it takes memory where a page is in use anyway. The library's compiled
-    /// part is the same for each Asio, so there is room for the largest of their portals (200 bytes today) and some more.
+    /// Bytes for the portal that the fiber runs for: so it takes memory where a page is in use anyway. The compiled
+    /// part is the same for each Asio, so there is room for the largest of their portals (200 bytes today) and some
+    /// more.
     static constexpr std::size_t portal_room = 256, portal_alignment = 16;
     alignas(portal_alignment) unsigned char portal_memory[portal_room];
     static fiber& of_portal(void const* in_memory) noexcept;

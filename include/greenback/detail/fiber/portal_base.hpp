@@ -94,7 +94,7 @@ public:
     }
 
     union {
-        /// The `await_` or `use_portal` the fiber is in, or was in last: see src/call_site.hpp. Set once it is prepared.
+        /// The `await_` or `use_portal` the fiber is in, or was in last: see src/call_site.hpp. Set when prepared.
         std::source_location site;
     };
 
@@ -115,11 +115,13 @@ protected:
     /// Is an exception handled, or on its way, in the code that runs?
     bool handles_exceptions() const noexcept { return entered_on_->exceptions->any(); }
 
+    // The first three are written by `enter` and `has_come_out`.
     exception_state exceptions_;  ///< the fiber's, while it is out; the resumer's, while it is in
     portal_base* outer_;          ///< the portal whose fiber the resumer is on, while this one is in; or null
     thread_state* entered_on_;    ///< the thread whose fiber this is while it is in
     after_suspend after_suspend_; ///< written by the fiber before it goes out, read by its resumer
-    portal_kind const* kind_;     ///< at first `unprepared_kind`; once the task is being destroyed `abandoned_kind`
+    /// At first `unprepared_kind`; written by `prepare`: that of its executor; by `abandon`: `abandoned_kind`.
+    portal_kind const* kind_;
 
 private:
     GREENBACK_SWITCH_PATH bool has_come_out_new() noexcept {

@@ -11,7 +11,8 @@
 namespace greenback::detail {
 
 struct thread_state {
-    /// The portal whose fiber this thread is on; null off every fiber. Written by `portal_base::enter` and `enter_new` alone.
+    /// The portal whose fiber this thread is on; null off every fiber. Written by `portal_base::enter` and `enter_new`
+    /// alone.
     portal_base* current = nullptr;
     /// This thread's `__cxa_get_globals()`, fetched once: the address of a thread's state never changes.
     exception_state* exceptions = nullptr;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Entering a context of Boost.Context's: without a call where the processor and its calling convention are known, and by
-// the call that works everywhere beside it.
+// Entering a context of Boost.Context's: without a call where the processor and its calling convention are known, and
+// by the call that works everywhere beside it.
 #pragma once
 
 #include <greenback/detail/config.hpp>

@@ -28,7 +28,8 @@ public:
         return portal_base::enter(self, here);
     }
 
-    /// The fiber has come out for the first time. @returns whether the trampoline stays suspended; if not, the job is over
+    /// The fiber has come out for the first time.
+    /// @returns whether the trampoline stays suspended; if not, the job is over
     bool come_out_new(frame& own) noexcept {
         return core::pump::come_out_of_trampoline(static_cast<core&>(*this), own);
     }

@@ -4,17 +4,17 @@
 // The states of a portal, and what its fields mean there. A dash: nothing, nobody reads it. `new` comes before the
 // constructor's work is done: most portals never await, so it is left to the first who asks, by `prepare`.
 //
-//   state      kind          the fiber is         task.owner          held_              who may write
-//   new        unprepared    in                   -                   -                  code on the fiber: prepare()
-//   ready      executor's    out, never was in    who pumps the task  empty              the trampoline's first step
-//   in         executor's    in                   who had the task    empty, or it is    code on the fiber
-//                                                 when it went in     that owner
-//   out        executor's    out, waiting for     the same (1)        empty (2)          nobody, until Asio resumes the
-//                            Asio, or dropped                                            trampoline or destroys it
-//   held       executor's    out, in an           the same (1)        has the task       the operation's handler: called,
-//                            operation of ours                                           or destroyed uncalled
-//   abandoned  abandoned     in                   held_               empty              abandon(), and code on the fiber
-//   done       any           out for good         any                 any                who entered it last: ends it
+//   state      kind          the fiber is      task.owner          held_              who may write
+//   new        unprepared    in                -                   -                  code on the fiber: prepare()
+//   ready      executor's    out, never was in who pumps the task  empty              the trampoline's first step
+//   in         executor's    in                who had the task    empty, or it is    code on the fiber
+//                                              when it went in     that owner
+//   out        executor's    out, waiting for  the same (1)        empty (2)          nobody, until Asio resumes the
+//                            Asio, or dropped                                         trampoline or destroys it
+//   held       executor's    out, in an        the same (1)        has the task       the operation's handler: called,
+//                            operation of ours                                        or destroyed uncalled
+//   abandoned  abandoned     in                held_               empty              abandon(), and code on the fiber
+//   done       any           out for good      any                 any                who entered it last: ends it
 //
 //   (1) Valid until `come_out` has returned: `reenter` gives it the task back. Nobody reads it later.
 //   (2) Since Asio 1.24 the operation has not been initiated yet when the fiber comes out. Until it is, the task is
@@ -23,8 +23,8 @@
 //   new ──> in ──> done     in ──> out ──> in      held ──> out: the operation's handler was destroyed uncalled
 //   ready ──> in            in ──> held ──> in     out ──> abandoned ──> done: the task is being destroyed
 //
-//   Which handles lead to the trampoline: those of running frames, always (a function's frame is one); in `out` also that
-//   of the top frame, and that of its caller unless this is the base; before Asio 1.24 during each step in `in`, too.
+//   Which handles lead to the trampoline: those of running frames, always (a function's frame is one); in `out` also
+//   that of the top frame, and that of its caller unless this is the base; before Asio 1.24 during each step, too.
 //
 //   Before Asio 1.24 the fiber may still be in, on its way to `out`, while the task is resumed already: that is for the
 //   gate to tell, see pump_before_1_24.hpp. It says out in `ready` and `out`, in in `in` and `held`.
@@ -53,7 +53,8 @@ public:
 
     // ---- the task side -------------------------------------------------------------------------------------------
 
-    /// The portal on whose fiber the frame `f` runs: one of the same task, in force on this thread. Null: there is none.
+    /// The portal on whose fiber the frame `f` runs: one of the same task, in force on this thread. Null if there is
+    /// none.
     GREENBACK_SWITCH_PATH static portal_core* find_runner(thread_state& here, frame& f) noexcept {
         portal_base* const p = here.current;
         if (!p) [[likely]]
@@ -80,7 +81,7 @@ public:
 
     void drop_from_operation() noexcept override {
         GREENBACK_ASSERT(is(state::held));
-        task.begin_out(); // it is, since before the operation was initiated
+        task.begin_out(); // the fiber is out, since before the operation was initiated
         // Asio's destructor posts the destruction of the task to its executor.
         thread owner(std::move(held_.task()));
     }
@@ -133,7 +134,7 @@ public:
             task.swap.top_coroutine = to.address();
     }
 
-    // ---- for the pump, which is a part of this -------------------------------------------------------------------------
+    // ---- for the pump, which is a part of this ----------------------------------------------------------------------
 
     /// The states that are asserted; `ready` counts as `out` here.
     enum class state { in, out, held, done };
@@ -319,7 +320,7 @@ private:
     frame* top() const noexcept { return task.top(); }
 
     std::optional<cancelled_task<Executor>>* cancelled_task_; ///< during `abandon`; made when it is needed
-    held_task<Executor> held_;                                ///< the task, while an operation of ours owns it
+    held_task<Executor> held_;                                ///< the task, for the handler of an operation of ours
 };
 
 /// Does the table at the top of this file hold in state `s`? For assertions alone.

@@ -55,8 +55,9 @@ template <class Executor> struct handle_swap {
     void* top_coroutine; ///< addresses, as a handle would be set to null first
     frame* caller;       ///< null: it is the base, which is not ours to change, or nothing is swapped
     void* caller_coroutine;
-    /// Down to which the pump goes whose steps these are. Where the portal runs a function, and that is the body, its
-    /// frame: so the code that runs is the function's own if this is the top frame.
+    /// Where the pump ends whose steps these are: when this is the top frame. In a function's portal it is the frame of
+    /// the function itself. So the code that runs is the function's own, and not a coroutine's, if this is the top
+    /// frame.
     frame* base;
 
     /// @returns the handle of `f`, the top frame

@@ -25,7 +25,7 @@ public:
     using typename base::frame;
     using typename base::thread;
 
-    // ---- on the fiber ------------------------------------------------------------------------------------------------
+    // ---- on the fiber -----------------------------------------------------------------------------------------------
 
     /// Resume `f`, the frame on top. It may initiate an operation before it has returned, and another thread may resume
     /// the task at any moment after that: so the handles are swapped before, and the gate keeps that thread out until
@@ -49,7 +49,7 @@ public:
         return ok;
     }
 
-    // ---- on the resumer's side ---------------------------------------------------------------------------------------
+    // ---- on the resumer's side --------------------------------------------------------------------------------------
 
     void begin_in() noexcept { gate_.set_in(); }
     void begin_out() noexcept { gate_.set_out(); }
@@ -73,8 +73,8 @@ public:
         return !portal.come_out(false) || portal.task.must_resume_trampoline();
     }
 
-    /// The fiber's job is over. If nobody has resumed the trampoline in the midst of its await_suspend, it goes on as if
-    /// it had never suspended. @returns whether it stays suspended
+    /// The fiber's job is over. If nobody has resumed the trampoline in the midst of its await_suspend, it goes on as
+    /// if it had never suspended. @returns whether it stays suspended
     GREENBACK_SWITCH_PATH bool must_resume_trampoline() noexcept {
         if (!resumed_again_) [[likely]]
             return false;
@@ -121,8 +121,8 @@ private:
             return complete_inline(), false;
         if (!same_thread)
             return gate_.wait_until_out(), true;
-        // Further up the stack than the fiber's resumer: the fiber can't come out before we return. Not into the portal's
-        // own held task: that may be the owner whom `step` asks for the task.
+        // Further up the stack than the fiber's resumer: the fiber can't come out before we return. Not into the
+        // portal's own held task: that may be the owner whom `step` asks for the task.
         early_task_.hold(*this->top()->detach_thread());
         gate_.hand_over();
         return false;
@@ -138,7 +138,8 @@ private:
             complete_inline_above<false>();
     }
 
-    /// What is swapped belongs to the step that runs below this on the fiber; it will go out, or go on, from there.
+    /// What is swapped belongs to the step that lies below this on the fiber, in whose `resume()` this runs. When this
+    /// returns, that step goes out if the task has suspended again, or else goes on.
     template <bool TaskWide> void complete_inline_above() noexcept {
         handle_swap<Executor>& s = this->swap;
         thread* const outer = this->owner;

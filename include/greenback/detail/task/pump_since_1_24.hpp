@@ -28,7 +28,7 @@ public:
     using typename base::frame;
     using typename base::thread;
 
-    // ---- on the fiber ------------------------------------------------------------------------------------------------
+    // ---- on the fiber -----------------------------------------------------------------------------------------------
 
     /// Resume `f`, the frame on top. Where it suspends in an operation, go out and have the operation initiated there.
     /// @returns false if the task is being destroyed instead
@@ -48,7 +48,7 @@ public:
     /// The same for a frame just pushed on the base.
     GREENBACK_SWITCH_PATH bool step_on_base(portal_base& portal, frame& f) { return step<false>(portal, f); }
 
-    // ---- on the resumer's side ---------------------------------------------------------------------------------------
+    // ---- on the resumer's side --------------------------------------------------------------------------------------
 
     void begin_in() noexcept {}
     void begin_out() noexcept {}

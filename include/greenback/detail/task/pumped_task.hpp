@@ -48,9 +48,12 @@ template <class Executor> struct pumped_task {
     entry_frame<Executor>* entry;     ///< of the task. Written once, when the portal is prepared.
     swapped_frames<Executor> swapped; ///< all frames whose handles lead to the trampoline
     handle_swap<Executor> swap;       ///< of the innermost step
-    thread* owner;                    ///< who owned the task when the fiber was last entered. Written by whoever does.
+    /// Who owned the task when the fiber was last entered, and has it back when a frame has been resumed that did not
+    /// suspend. Written by who enters, and by what completes inline, before Asio 1.24.
+    thread* owner;
 
-    /// @param at a frame of the task @param trampoline what the handles shall lead to
+    /// @param at a frame of the task
+    /// @param trampoline what the handles shall lead to
     void attach(frame& at, std::coroutine_handle<> trampoline) noexcept {
         owner = frames::attached_thread(at);
         entry = owner->entry_point();
