@@ -5,6 +5,7 @@
 
 #include "fiber_end.hpp"
 #include "fibers_elsewhere.hpp"
+#include "hold_across_fork.hpp"
 #include "never_destroyed.hpp"
 
 #include <greenback/detail/fiber/stack_pool.hpp>
@@ -16,8 +17,6 @@
 #include <mutex>
 #include <new>
 #include <utility>
-
-#include <pthread.h>
 
 namespace greenback::detail {
 namespace {
@@ -58,9 +57,8 @@ void end_fiber(fiber& f) noexcept {
 // An operation should give the fiber's memory for it back before it completes. One that doesn't may still hold it
 // when the fiber's stack is to be given back: then the fiber is put aside here, until somebody looks again.
 
-struct waiting_fibers {
-    std::mutex mutex;
-    std::atomic<fiber*> first{nullptr}; // linked by `argument`, as they have no job. Written with the mutex held
+struct waiting_fibers : std::mutex {
+    std::atomic<fiber*> first{nullptr}; // linked by `argument`, as they have no job. Written with this locked
 };
 
 constinit never_destroyed<waiting_fibers> waiting;
@@ -69,16 +67,13 @@ constinit never_destroyed<waiting_fibers> waiting;
 bool must_wait(fiber& f) noexcept {
     if (!f.own_operation_memory.is_in_use()) [[likely]]
         return false;
-    std::scoped_lock lock(waiting->mutex);
+    std::scoped_lock lock(*waiting);
     f.argument = waiting->first.load(std::memory_order_relaxed);
     waiting->first.store(&f, std::memory_order_relaxed);
     return true;
 }
 
-// Registered before main, so that no fork can come before it. No other lock is ever taken with this one held, nor this
-// one with another.
-[[maybe_unused]] int const fork_handlers =
-    ::pthread_atfork([] { waiting->mutex.lock(); }, [] { waiting->mutex.unlock(); }, [] { waiting->mutex.unlock(); });
+[[maybe_unused]] int const across_fork = hold_across_fork<waiting>();
 
 } // namespace
 
@@ -137,7 +132,7 @@ void destroy_waiting_fibers() noexcept {
         return;
     fiber* f;
     {
-        std::scoped_lock lock(waiting->mutex);
+        std::scoped_lock lock(*waiting);
         f = waiting->first.exchange(nullptr, std::memory_order_relaxed);
     }
     while (f)

@@ -2,6 +2,7 @@
 // What is said when a portal's stack is used up: the handler of the fault, and the stack it needs on each thread.
 
 #include "call_site.hpp"
+#include "hold_across_fork.hpp"
 #include "never_destroyed.hpp"
 
 #include <greenback/detail/fiber/fiber.hpp>
@@ -19,7 +20,6 @@
 #include <source_location>
 #include <string_view>
 
-#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -30,10 +30,8 @@ std::atomic<bool> reporting{false}; // written once, by report_stack_overflow
 
 constinit detail::never_destroyed<std::mutex> installing; // held while report_stack_overflow installs the handlers
 
-// Registered before main, so that no fork can come before it. A fork waits until the handlers are there, or comes
-// before the first of them; no other lock is ever taken with this one held, nor this one with another.
-[[maybe_unused]] int const fork_handlers =
-    ::pthread_atfork([] { installing->lock(); }, [] { installing->unlock(); }, [] { installing->unlock(); });
+// A fork waits until the handlers are there, or comes before the first of them.
+[[maybe_unused]] int const across_fork = detail::hold_across_fork<installing>();
 
 struct handled_signal {
     int number;

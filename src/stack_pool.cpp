@@ -4,6 +4,7 @@
 
 #include <greenback/detail/fiber/stack_pool.hpp>
 
+#include "hold_across_fork.hpp"
 #include "never_destroyed.hpp"
 #include "os_memory.hpp"
 #include "stack_region.hpp"
@@ -24,8 +25,6 @@
 #include <new>
 #include <optional>
 #include <utility>
-
-#include <pthread.h>
 
 namespace greenback {
 namespace detail {
@@ -234,9 +233,7 @@ private:
 
 constinit never_destroyed<pool> the_pool;
 
-// Registered before main, so that no fork can come between the pool's first use and this.
-[[maybe_unused]] int const fork_handlers =
-    ::pthread_atfork([] { the_pool->lock(); }, [] { the_pool->unlock(); }, [] { the_pool->unlock(); });
+[[maybe_unused]] int const across_fork = hold_across_fork<the_pool>();
 
 } // namespace
 
