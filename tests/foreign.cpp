@@ -444,16 +444,16 @@ TEST_CASE("an awaiter whose await_ready swallows abandoned is not waited for", "
     auto const in_coroutine = GENERATE(false, true);
     CAPTURE(in_coroutine);
     bool suspended = false, thrown = false;
+    auto const synchronous = [&] {
+        try {
+            await_(swallows{suspended});
+        } catch (greenback::abandoned const&) {
+            thrown = true;
+            throw;
+        }
+    }; // outlives the task, whose unwinding goes through it
     {
         asio::io_context context;
-        auto const synchronous = [&] {
-            try {
-                await_(swallows{suspended});
-            } catch (greenback::abandoned const&) {
-                thrown = true;
-                throw;
-            }
-        };
         test::spawn(context, test::in_portal(how, [&] {
                         if (in_coroutine)
                             await_(test::coroutine_that_calls(synchronous));
