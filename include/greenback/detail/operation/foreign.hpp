@@ -48,6 +48,7 @@ public:
         asio::execution_context& context = asio::query(executor, asio::execution::context);
         list_ = asio::use_service<pending_bridges_service>(context).list();
         executor_ = std::move(executor);
+        portal_.check_abandoned(); // await_ready may have awaited
         portal_.suspend_for_operation({&start, this});
         if (not_started_)
             std::rethrow_exception(std::exchange(not_started_, nullptr));

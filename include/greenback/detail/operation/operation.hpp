@@ -148,6 +148,7 @@ public:
     template <class Initiation, class... InitArgs>
     GREENBACK_SWITCH_PATH static return_type initiate(Initiation&& initiation, greenback::detail::use_this_portal token,
                                                       InitArgs&&... args) {
+        token.portal.check_abandoned(); // what puts the operation together may have awaited
         using operation = greenback::detail::operation<greenback::detail::not_started::throws_as_asio, result,
                                                        Initiation&&, InitArgs&&...>;
         return operation(token.portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...).run();

@@ -34,6 +34,12 @@ public:
             throw_cancelled();
     }
 
+    /// For who has found the portal before code of somebody else's ran, which may have awaited and swallowed that.
+    void check_abandoned() const {
+        if (abandoned()) [[unlikely]]
+            throw_abandoned();
+    }
+
     virtual asio::any_io_executor executor() const = 0;
 
     /// Is `own`, of whatever type, the task's executor?
@@ -57,11 +63,9 @@ public:
 
     /// On the fiber: go out, leaving `todo` to be run, and come back when the task is resumed. Meanwhile the task is
     /// held here, for an operation's handler.
+    /// @pre not abandoned
     /// @throws no_portal · abandoned if the task is being destroyed instead
     GREENBACK_SWITCH_PATH void suspend_for_operation(after_suspend todo) {
-        // Whoever asked for the portal may have awaited since, in what puts the operation together.
-        if (abandoned()) [[unlikely]]
-            throw_abandoned();
         if (!hold_task()) [[unlikely]]
             return suspend_for_operation_in_coroutine(todo);
         after_suspend_ = todo;
