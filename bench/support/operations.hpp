@@ -97,6 +97,57 @@ template <class Loop> void use_portal_post(Loop& loop) {
     }));
 }
 
+// ---- the least that could do it: Asio's part is a handler's way through the event loop, ours one switch there and back
+
+template <class Loop> void handler_post(Loop& loop) {
+    asio::io_context io(1);
+    struct handler {
+        asio::io_context::executor_type ex;
+        decltype(loop.begin())& at;
+        decltype(loop.end()) const& end;
+        void operator()() {
+            if (at != end) {
+                ++at;
+                asio::post(ex, std::move(*this));
+            }
+        }
+    };
+    auto at = loop.begin();
+    auto const end = loop.end();
+    asio::post(io.get_executor(), handler{io.get_executor(), at, end});
+    io.run();
+}
+
+/// `f(ex)`, again and again in a portal, where `ex` is the event loop's own executor instead of a type-erased one.
+template <class Loop, class F> void in_portal_on_own_executor(Loop& loop, F f) {
+    asio::io_context io(1);
+    asio::co_spawn(io, greenback::with_portal_run_sync([&] {
+                       asio::io_context::executor_type const ex = io.get_executor();
+                       for ([[maybe_unused]] auto _ : loop)
+                           f(ex);
+                   }),
+                   asio::detached);
+    io.run();
+}
+
+template <class Executor> [[gnu::noinline]] void use_portal_at_depth(Executor const& ex, int depth) {
+    if (depth > 1)
+        use_portal_at_depth(ex, depth - 1);
+    else
+        asio::post(ex, greenback::use_portal);
+    asm volatile("" ::: "memory"); // no tail call
+}
+
+template <class Loop> void use_portal_post_on_own_executor(Loop& loop) {
+    in_portal_on_own_executor(loop, [](auto const& ex) { asio::post(ex, greenback::use_portal); });
+}
+template <class Loop> void use_portal_post_on_own_executor_three_deep(Loop& loop) {
+    in_portal_on_own_executor(loop, [](auto const& ex) { use_portal_at_depth(ex, 3); });
+}
+template <class Loop> void use_portal_post_on_own_executor_ten_deep(Loop& loop) {
+    in_portal_on_own_executor(loop, [](auto const& ex) { use_portal_at_depth(ex, 10); });
+}
+
 // ---- ten calls deep, from the top each time ----
 
 [[gnu::noinline]] inline task<> co_await_at_depth(asio::any_io_executor const& ex, int depth) {
@@ -112,14 +163,6 @@ template <class Loop> void co_await_post_ten_deep(Loop& loop) {
         for ([[maybe_unused]] auto _ : l)
             co_await co_await_at_depth(ex, 10);
     }(loop));
-}
-
-[[gnu::noinline]] inline void use_portal_at_depth(asio::any_io_executor const& ex, int depth) {
-    if (depth > 1)
-        use_portal_at_depth(ex, depth - 1);
-    else
-        asio::post(ex, greenback::use_portal);
-    asm volatile("" ::: "memory"); // no tail call
 }
 
 template <class Loop> void use_portal_post_ten_deep(Loop& loop) {
@@ -271,6 +314,10 @@ template <class Loop> void spawn_nothing(Loop& loop) {
     ROW(use_portal_post) \
     ROW(co_await_post_ten_deep) \
     ROW(use_portal_post_ten_deep) \
+    ROW(handler_post) \
+    ROW(use_portal_post_on_own_executor) \
+    ROW(use_portal_post_on_own_executor_three_deep) \
+    ROW(use_portal_post_on_own_executor_ten_deep) \
     ROW(co_await_post_with_ensure_portal) \
     ROW(await_post_with_ensure_portal) \
     ROW(co_await_child) \

@@ -44,15 +44,15 @@ public:
 
     /// Is `own`, of whatever type, the task's executor?
     template <class Own> bool runs_on(Own const& own) const noexcept {
-        if (same_type(executor_type(), typeid(Own)))
-            return *static_cast<Own const*>(executor_) == own;
         if constexpr (!std::is_same_v<Own, asio::any_io_executor>) {
-            if (same_type(executor_type(), typeid(asio::any_io_executor))) {
+            if (kind_ == &kind_of_portal<asio::any_io_executor>) [[likely]] {
                 auto const& any = *static_cast<asio::any_io_executor const*>(executor_);
                 // Asio 1.22.1's target() doesn't compare the type: it would give a strand for the executor in it.
                 return same_type(any.target_type(), typeid(Own)) && *any.template target<Own>() == own;
             }
         }
+        if (same_type(executor_type(), typeid(Own)))
+            return *static_cast<Own const*>(executor_) == own;
         return false;
     }
 
