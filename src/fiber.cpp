@@ -85,7 +85,7 @@ fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) n
     auto const bottom = reinterpret_cast<std::uintptr_t>(f->stack_bottom());
     f->is_out_at(boost::context::detail::make_fcontext(reinterpret_cast<void*>(below), below - bottom, fiber_main));
     if (release) {
-        f->for_operation = &no_operation_memory;
+        f->for_operation = nullptr;
         f->own_operation_memory.state.store(operation_memory::none, std::memory_order_relaxed);
         add_fiber_elsewhere(*f);
     } else {

@@ -93,8 +93,8 @@ struct fiber {
 
     /// On the pool's stacks the fiber doesn't end before it is back.
     operation_memory own_operation_memory;
-    /// The one above; on other allocators' stacks, which are to be given back when the function has returned, one that
-    /// is never free. Written by `make_fiber`.
+    /// The one above; null on other allocators' stacks, which are to be given back when the function has returned.
+    /// Written by `make_fiber`.
     operation_memory* for_operation = nullptr;
 
     void start(void (*what)(void*), void* with) noexcept {
@@ -143,12 +143,14 @@ void for_each_fiber_elsewhere(void (*visit)(fiber&, void*), void* argument) noex
 
 /// The resumer's side: run the fiber of the portal `p` until it comes out.
 ///
+/// @param word what `switch_out` returns there. The first time that a fiber goes in it has to be the fiber.
+///
 /// The compiler must forget what it knows of `p`: what it can compute from it after the switch, it would otherwise keep
 /// in registers, which every function on the way in would have to save.
-template <class Portal> GREENBACK_SWITCH_PATH inline void switch_in(Portal*& p) noexcept {
+template <class Portal> GREENBACK_SWITCH_PATH inline void switch_in(Portal*& p, void* word) noexcept {
     fiber& f = p->own_fiber();
     void* const kept = sanitizer::before_switch_in(f.sanitizers, f.stack_bottom(), f.stack.size);
-    context const fiber_side = jump(f.itself(), &f);
+    context const fiber_side = jump(f.itself(), word).from;
     asm("" : "+r"(p));
     p->own_fiber().is_out_at(fiber_side);
     sanitizer::after_switch_in(kept);
@@ -161,14 +163,16 @@ inline void switch_in(fiber& f) noexcept {
         fiber& own_fiber() const noexcept { return of; }
     } alone{f};
     nobody* p = &alone;
-    switch_in(p);
+    switch_in(p, &f);
 }
 
-/// The fiber's side: go out until somebody goes in again, on whatever thread.
-GREENBACK_SWITCH_PATH inline void switch_out(fiber& f) noexcept {
+/// The fiber's side: go out until somebody goes in again, on whatever thread. @returns the word they bring
+GREENBACK_SWITCH_PATH inline void* switch_out(fiber& f) noexcept {
     sanitizer::before_switch_out(f.sanitizers);
-    f.is_in_from(jump(f.resumer(), nullptr));
+    arrival const resumer = jump(f.resumer(), nullptr);
+    f.is_in_from(resumer.from);
     sanitizer::after_switch_out(f.sanitizers);
+    return resumer.word;
 }
 
 } // namespace greenback::detail

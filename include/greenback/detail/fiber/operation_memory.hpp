@@ -18,13 +18,11 @@ struct operation_memory {
     static constexpr std::uint32_t none = 0, free = 0x6672656d, in_use = 0x75736564;
 
     bool take() noexcept {
-        return state.load(std::memory_order_relaxed) == free &&
-               state.exchange(in_use, std::memory_order_acquire) == free;
+        std::uint32_t expected = free;
+        return state.compare_exchange_strong(expected, in_use, std::memory_order_acquire, std::memory_order_relaxed);
     }
     void give_back() noexcept { state.store(free, std::memory_order_release); }
     bool is_in_use() const noexcept { return state.load(std::memory_order_acquire) == in_use; }
 };
-
-inline constinit operation_memory no_operation_memory = {{}, {operation_memory::none}};
 
 } // namespace greenback::detail

@@ -73,15 +73,10 @@ public:
     /// `p` need survive in registers, see `switch_in`.
     /// @returns whether its job is over
     template <class Portal> GREENBACK_SWITCH_PATH static bool enter(Portal*& p, thread_state& thread) noexcept {
-        GREENBACK_ASSERT(p->own_fiber().is_out() && !p->done() && &thread == &this_thread());
-        exception_state const resumers = *thread.exceptions;
-        *thread.exceptions = p->exceptions_;
-        p->exceptions_ = resumers;
-        p->entered_on_ = &thread;
-        p->outer_ = thread.current;
-        thread.current = p;
-        switch_in(p);
-        return p->has_come_out();
+        p->is_going_in(thread);
+        switch_in(p, &p->own_fiber());
+        p->has_come_out();
+        return p->done();
     }
     /// The same for the first time, on the thread given to the constructor.
     /// @pre it is on no fiber, and handles no exceptions: there is nothing to be put aside
@@ -89,7 +84,7 @@ public:
         GREENBACK_ASSERT(p->own_fiber().is_out() && !p->done() && &thread == &this_thread() && !thread.current &&
                          !thread.exceptions->any());
         thread.current = p;
-        switch_in(p);
+        switch_in(p, &p->own_fiber());
         return p->has_come_out_new();
     }
 
@@ -100,6 +95,8 @@ public:
 
     /// On the resumer's side, the fiber being out: does it wait for an operation of ours that is yet to be started?
     bool is_to_start_operation() const noexcept { return after_suspend_.run != nullptr; }
+    /// What the fiber has left for that, until it leaves something else.
+    void* operation() const noexcept { return after_suspend_.argument; }
     /// Start it. @returns whether the fiber is to go on at once; if not, the portal may be gone
     bool start_operation() {
         after_suspend const todo = after_suspend_;
@@ -115,7 +112,22 @@ protected:
     /// Is an exception handled, or on its way, in the code that runs?
     bool handles_exceptions() const noexcept { return entered_on_->exceptions->any(); }
 
-    // The first three are written by `enter` and `has_come_out`.
+    /// The two halves of `enter`.
+    GREENBACK_SWITCH_PATH void is_going_in(thread_state& thread) noexcept {
+        GREENBACK_ASSERT(own_fiber().is_out() && !done() && &thread == &this_thread());
+        exchange_exceptions(thread);
+        entered_on_ = &thread;
+        outer_ = thread.current;
+        thread.current = this;
+    }
+    GREENBACK_SWITCH_PATH void has_come_out() noexcept {
+        thread_state& thread = *entered_on_;
+        GREENBACK_ASSERT(own_fiber().is_out() && &thread == &this_thread() && thread.current == this);
+        thread.current = outer_;
+        exchange_exceptions(thread);
+    }
+
+    // The first three are written by `enter` and its halves.
     exception_state exceptions_;  ///< the fiber's, while it is out; the resumer's, while it is in
     portal_base* outer_;          ///< the portal whose fiber the resumer is on, while this one is in; or null
     thread_state* entered_on_;    ///< the thread whose fiber this is while it is in
@@ -133,20 +145,12 @@ private:
         return false;
     }
 
-    GREENBACK_SWITCH_PATH bool has_come_out() noexcept {
-        thread_state& thread = *entered_on_;
-        GREENBACK_ASSERT(own_fiber().is_out() && &thread == &this_thread() && thread.current == this);
-        thread.current = outer_;
+    GREENBACK_SWITCH_PATH void exchange_exceptions(thread_state& thread) noexcept {
         exception_state& exceptions = *thread.exceptions;
-        if (done()) {
-            exceptions = exceptions_;
-            return true;
-        }
-        exception_state const fibers = exceptions;
-        exceptions = exceptions_;
-        exceptions_ = fibers;
-        return false;
+        if (exception_state::either(exceptions, exceptions_)) [[unlikely]]
+            swap_exceptions(exceptions, exceptions_);
     }
+    GREENBACK_COLD static void swap_exceptions(exception_state& a, exception_state& b) noexcept { std::swap(a, b); }
 };
 
 /// The code that is awaited meanwhile does not see what exceptions the awaiting code handles, or is being unwound by.

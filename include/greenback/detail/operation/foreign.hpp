@@ -39,7 +39,7 @@ template <foreign_awaitable X> decltype(auto) get_awaiter(X&& x) {
 }
 
 /// One await of a foreign awaiter, on the fiber's stack.
-template <class Awaiter> class foreign_operation {
+template <class Awaiter> class foreign_operation : operation_result<> {
 public:
     foreign_operation(any_portal& portal, Awaiter& awaiter) : portal_(portal), awaiter_(awaiter) {}
 
@@ -49,7 +49,7 @@ public:
         list_ = asio::use_service<pending_bridges_service>(context).list();
         executor_ = std::move(executor);
         portal_.check_abandoned(); // await_ready may have awaited
-        portal_.suspend_for_operation({&start, this});
+        portal_.suspend_for_operation({&start, static_cast<operation_result<>*>(this)});
         if (not_started_)
             std::rethrow_exception(std::exchange(not_started_, nullptr));
     }
@@ -57,8 +57,8 @@ public:
 private:
     /// On the resumer's stack, the fiber being out: see `after_suspend`.
     static bool start(void* self) {
-        auto& op = *static_cast<foreign_operation*>(self);
-        foreign_handler handler(op.portal_, op.result_);
+        auto& op = static_cast<foreign_operation&>(*static_cast<operation_result<>*>(self));
+        foreign_handler handler(op.portal_);
         bridge::handle b;
         try {
             b = make_bridge(op.list_, op.executor_, handler);
@@ -93,7 +93,6 @@ private:
 
     any_portal& portal_;
     Awaiter& awaiter_;
-    operation_result<> result_;
     asio::any_io_executor executor_;
     std::shared_ptr<pending_bridges> list_;
     std::exception_ptr not_started_;

@@ -22,10 +22,11 @@ public:
     using cancellation_slot_type = asio::cancellation_slot;
     using allocator_type = operation_allocator<void>;
 
-    operation_handler(any_portal& portal, Result& result) noexcept
-        : portal_(&portal), result_(&result), memory_(portal.own_fiber().for_operation) {}
+    /// @pre the portal's fiber has left the `Result` to be started with
+    explicit operation_handler(any_portal& portal) noexcept
+        : portal_(&portal), memory_(portal.own_fiber().for_operation) {}
     operation_handler(operation_handler&& other) noexcept
-        : portal_(std::exchange(other.portal_, nullptr)), result_(other.result_), memory_(other.memory_) {}
+        : portal_(std::exchange(other.portal_, nullptr)), memory_(other.memory_) {}
     operation_handler& operator=(operation_handler&&) = delete;
     GREENBACK_SWITCH_PATH ~operation_handler() {
         if (portal_) [[unlikely]]
@@ -37,8 +38,8 @@ public:
     /// Asio asks for it even when it has moved from the handler, to free what it had allocated before something threw.
     allocator_type get_allocator() const noexcept { return allocator_type(memory_); }
 
-    template <class... Args> void operator()(Args&&... args) {
-        result_->set(std::forward<Args>(args)...);
+    template <class... Args> GREENBACK_SWITCH_PATH void operator()(Args&&... args) {
+        static_cast<Result*>(portal_->operation())->set(std::forward<Args>(args)...);
         std::exchange(portal_, nullptr)->resume_from_operation();
     }
 
@@ -48,7 +49,6 @@ public:
 
 protected:
     any_portal* portal_; ///< null once called or moved from
-    Result* result_;
 
 private:
     operation_memory* memory_;
@@ -77,7 +77,7 @@ enum class not_started {
 
 /// One operation, from its initiation to its result; lives on the fiber's stack, as does what the initiating function
 /// was called with: it hasn't returned. `Initiation` and `Args` are references.
-template <not_started NotStarted, class Result, class Initiation, class... Args> class operation {
+template <not_started NotStarted, class Result, class Initiation, class... Args> class operation : Result {
 public:
     operation(any_portal& portal, Initiation&& initiation, Args&&... args) noexcept
         : portal_(portal), initiation_(std::forward<Initiation>(initiation)), args_(std::forward<Args>(args)...) {}
@@ -89,10 +89,9 @@ public:
             if (completes_on_task(initiation_, portal_))
                 start = &initiate<operation_handler<Result>>;
         }
-        portal_.suspend_for_operation({start, this});
-        if (not_started_) [[unlikely]]
+        if (!portal_.suspend_for_operation({start, static_cast<Result*>(this)})) [[unlikely]]
             std::rethrow_exception(std::exchange(not_started_, nullptr));
-        return result_.get();
+        return this->get();
     }
 
 private:
@@ -100,8 +99,8 @@ private:
     /// at any moment and this object with it.
     /// @returns whether the fiber is to go on at once
     template <class Handler> static bool initiate(void* self) {
-        auto& op = *static_cast<operation*>(self);
-        Handler handler(op.portal_, op.result_);
+        auto& op = static_cast<operation&>(*static_cast<Result*>(self));
+        Handler handler(op.portal_);
         try {
             std::apply(
                 [&](auto&... args) {
@@ -126,7 +125,6 @@ private:
     any_portal& portal_;
     Initiation&& initiation_;
     std::tuple<Args&&...> args_;
-    Result result_;
     std::exception_ptr not_started_;
 };
 

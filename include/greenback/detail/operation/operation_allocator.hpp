@@ -15,18 +15,20 @@ template <class T> class operation_allocator {
 public:
     using value_type = T;
 
+    /// @param m null: there is none
     explicit operation_allocator(operation_memory* m) noexcept : memory_(m) {}
     template <class U> operation_allocator(operation_allocator<U> const& other) noexcept : memory_(other.memory()) {}
 
     T* allocate(std::size_t n) {
         if constexpr (alignof(T) <= alignof(operation_memory)) {
-            if (n * sizeof(T) <= sizeof memory_->bytes && memory_->take()) [[likely]]
+            if (memory_ && n * sizeof(T) <= sizeof memory_->bytes && memory_->take()) [[likely]]
                 return reinterpret_cast<T*>(memory_->bytes);
         }
         return asio::recycling_allocator<T>().allocate(n);
     }
     void deallocate(T* p, std::size_t n) noexcept {
-        if (static_cast<void*>(p) == memory_->bytes) [[likely]]
+        static_assert(offsetof(operation_memory, bytes) == 0); // so null is nobody's
+        if (static_cast<void*>(p) == static_cast<void*>(memory_)) [[likely]]
             memory_->give_back();
         else
             asio::recycling_allocator<T>().deallocate(p, n);

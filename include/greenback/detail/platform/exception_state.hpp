@@ -2,6 +2,8 @@
 // What the C++ runtime knows about exceptions on "this thread", which a switch of stacks must carry along.
 #pragma once
 
+#include <cstdint>
+
 namespace greenback::detail {
 
 /// The two members of `__cxa_eh_globals` (Itanium C++ ABI, exception handling, 2.2.2): the chain of exceptions being
@@ -13,6 +15,10 @@ struct exception_state {
     unsigned int uncaught;
 
     bool any() const noexcept { return caught || uncaught; }
+    /// Nearly always neither has: then an exchange has nothing to write. Without a branch for each member.
+    static bool either(exception_state const& a, exception_state const& b) noexcept {
+        return ((std::uintptr_t(a.caught) | std::uintptr_t(b.caught)) | (a.uncaught | b.uncaught)) != 0;
+    }
 
     exception_state() = default;
     /// Member by member: one wide load of what two stores have just written would wait for both to reach the cache.

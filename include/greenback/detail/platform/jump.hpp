@@ -25,24 +25,31 @@ using context = boost::context::detail::fcontext_t;
 constexpr auto* jump_fcontext_address = &boost::context::detail::jump_fcontext;
 #endif
 
-/// Continue at `to`; returns, when somebody continues here, where that somebody stands.
+/// What somebody brings who continues here: where they stand, and a word.
+struct arrival {
+    context from;
+    void* word;
+};
+
+/// Continue at `to`, with a word for whoever is there; returns when somebody continues here.
 ///
 /// `jump_fcontext` leaves by an indirect jump, not by a return. *Calling* it therefore pushes an entry on the
 /// processor's return predictor that no return ever takes, and every return of the surrounding code after that is
 /// mispredicted. So it is entered without a call: push the return address by hand and jump. 128 bytes are left alone
 /// first, because a leaf function may keep its locals there (System V ABI, the red zone).
-GREENBACK_SWITCH_PATH inline context jump(context to, void* data) noexcept {
+GREENBACK_SWITCH_PATH inline arrival jump(context to, void* word) noexcept {
 #if defined(GREENBACK_JUMP_WITHOUT_CALL)
-    context from;
-    asm volatile("leaq -128(%%rsp), %%rsp\n\t"
+    arrival arrived;
+    // `inline`: counted as one instruction where the compiler asks how large a function is that it might inline.
+    asm volatile inline("leaq -128(%%rsp), %%rsp\n\t"
                  "leaq 1f(%%rip), %%rax\n\t"
                  "pushq %%rax\n\t"
                  "jmp *%[switcher]\n"
                  "1:\n\t"
                  "leaq 128(%%rsp), %%rsp"
-                 : "=&a"(from), "+D"(to), "+S"(data)
+                 : "=&a"(arrived.from), "=&d"(arrived.word), "+D"(to), "+S"(word)
                  : [switcher] "m"(jump_fcontext_address)
-                 : "rcx", "rdx", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
+                 : "rcx", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
                    "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "st",
                    "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
 #if defined(__MMX__)
@@ -55,9 +62,10 @@ GREENBACK_SWITCH_PATH inline context jump(context to, void* data) noexcept {
                    "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
 #endif
     );
-    return from;
+    return arrived;
 #else
-    return boost::context::detail::jump_fcontext(to, data).fctx;
+    auto const arrived = boost::context::detail::jump_fcontext(to, word);
+    return {arrived.fctx, arrived.data};
 #endif
 }
 

@@ -71,17 +71,10 @@ public:
         return task_pump<Executor>::enter_from_trampoline(this);
     }
 
-    GREENBACK_OUT_OF_LINE void resume_from_operation() override {
-        GREENBACK_ASSERT(is(state::held));
-        frame* const f = top();
-        f->attach_thread(&held_.task());
-        f->clear_cancellation_slot();
-        continue_held_task();
-    }
-
     void drop_from_operation() noexcept override {
         GREENBACK_ASSERT(is(state::held));
         task.begin_out(); // the fiber is out, since before the operation was initiated
+        frames::attached_thread(*top()) = nullptr;
         // Asio's destructor posts the destruction of the task to its executor.
         thread owner(std::move(held_.task()));
     }
@@ -113,6 +106,7 @@ public:
     /// The meaning of `co_await std::move(x)` in the frame whose code runs. `x` stays the owner until it is over.
     /// @pre `find_portal()` is this
     template <class T> GREENBACK_SWITCH_PATH T await(asio::awaitable<T, Executor>& x) {
+        holds_task_ = false;
         frame* const body = top();
         if (body != task.swap.base || is_cancelled() || handles_exceptions()) [[unlikely]]
             return await_slow(x);
@@ -197,6 +191,8 @@ protected:
         task.attach(at, trampoline);
         cancellation_ = &private_access::state(*task.entry);
         executor_ = &private_access::executor(*task.entry);
+        held_executor_type_ = nullptr;
+        holds_task_ = false;
         after_suspend_.run = nullptr;
         site = std::source_location();
         held_.clear();
@@ -225,12 +221,15 @@ private:
     /// awaits next throws when it is initiated, and what the task's completion handler throws, leaves by here.
     GREENBACK_SWITCH_PATH void continue_held_task() {
         portal_core* self = this;
-        if (!run(self, &held_.task(), this_resumer()))
-            return;
-        // Over. What follows may destroy this portal, so the task must not be held by it.
-        thread owner(std::move(self->held_.task()));
-        self->top()->attach_thread(&owner);
-        self->end_from_operation();
+        if (run(self, &held_.task(), this_resumer()))
+            self->end_held_task();
+    }
+
+    /// Its fiber's job is over. What follows may destroy this portal, so the task must not be held by it.
+    GREENBACK_OUT_OF_LINE void end_held_task() {
+        thread owner(std::move(held_.task()));
+        top()->attach_thread(&owner);
+        end_from_operation();
         threads::run(owner);
     }
 
@@ -291,30 +290,40 @@ private:
         (*cancelled_task_)->attach(body);
     }
 
-    bool hold_task() noexcept override {
-        frame* const body = top();
-        if (body != task.swap.base) [[unlikely]]
-            return false;
+    bool take_task_and_suspend(after_suspend todo) override {
+        frame& body = *top();
+        if (!frames::attached_thread(body))
+            throw_no_portal(site, no_portal_because::initiating);
         GREENBACK_ASSERT(is(state::in));
-        held_.hold(*body->detach_thread());
+        bool const own_function = &body == task.swap.base;
+        bool over;
+        if (own_function) {
+            over = hold_and_suspend(body, todo);
+        } else {
+            running_frame<Executor> const waiting(body, task.swapped);
+            over = hold_and_suspend(body, todo);
+        }
+        if (abandoned()) {
+            attach_cancelled_task(body);
+            throw_abandoned();
+        }
+        holds_task_ = over && own_function;
+        return over;
+    }
+
+    bool hold_and_suspend(frame& body, after_suspend todo) {
+        held_.hold(*body.detach_thread());
+        after_suspend_ = todo;
+        if (switch_out(own_fiber()) != word_for(resumed_by::its_operation))
+            return false;
+        body.attach_thread(&held_.task());
+        task.owner = &held_.task();
         return true;
     }
 
-    void suspend_for_operation_in_coroutine(after_suspend todo) override {
-        frame* const body = top();
-        if (!frames::attached_thread(*body))
-            throw_no_portal(site, no_portal_because::initiating);
-        GREENBACK_ASSERT(is(state::in));
-        {
-            running_frame<Executor> const waiting(*body, task.swapped);
-            held_.hold(*body->detach_thread());
-            after_suspend_ = todo;
-            switch_out(own_fiber());
-        }
-        if (abandoned()) {
-            attach_cancelled_task(*body);
-            throw_abandoned();
-        }
+    void come_out_of_resumption(bool not_started) override {
+        if (come_out(not_started ? reenter(held_.task()) : done()))
+            end_held_task();
     }
 
     frame* top() const noexcept { return task.top(); }
