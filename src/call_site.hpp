@@ -10,14 +10,14 @@
 namespace greenback::detail {
 
 /// Is `where` a place in use_portal.hpp, which `use_portal` notes instead of its caller's?
-inline bool is_use_portal(std::source_location const& where) noexcept {
+inline bool is_use_portal(std::source_location where) noexcept {
     return std::string_view(where.file_name()).ends_with("use_portal.hpp");
 }
 
 /// The type of the operation's initiation, out of the name of the function that took it: "... [with Initiation = X;
 /// InitArgs = ..." by g++, "... Initiation = X, InitArgs = ..." by clang. Empty if that is not in it. Allocates
 /// nothing: signal handlers ask.
-inline std::string_view operation_at(std::source_location const& where) noexcept {
+inline std::string_view operation_at(std::source_location where) noexcept {
     std::string_view text = where.function_name();
     constexpr std::string_view label = "Initiation = ", next = " InitArgs = ";
     std::size_t const start = text.find(label);

@@ -15,7 +15,7 @@ namespace greenback::detail {
 namespace {
 
 /// What was called, and where, if that is known.
-std::string place(std::source_location const& where) {
+std::string place(std::source_location where) {
     std::string text;
     if (is_use_portal(where)) {
         if (std::string_view const operation = operation_at(where); !operation.empty())
@@ -63,11 +63,11 @@ char const* reason(no_portal_because why) {
 
 } // namespace
 
-void throw_no_portal(std::source_location const& where, no_portal_because why) {
+void throw_no_portal(std::source_location where, no_portal_because why) {
     throw no_portal(place(where) + reason(why));
 }
 
-void throw_executor_mismatch(std::source_location const& where, std::type_info const& awaitable,
+void throw_executor_mismatch(std::source_location where, std::type_info const& awaitable,
                              std::type_info const& task) {
     throw executor_mismatch(place(where) + " with an awaitable whose executor is " + readable(awaitable) +
                             " in a task whose executor is " + readable(task) +

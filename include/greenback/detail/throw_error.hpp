@@ -16,8 +16,8 @@ enum class no_portal_because {
     runs_inline,   ///< other code, run inline on the fiber by dispatch, poll, co_spawn
 };
 
-[[noreturn]] void throw_no_portal(std::source_location const& where, no_portal_because why);
-[[noreturn]] void throw_executor_mismatch(std::source_location const& where, std::type_info const& awaitable,
+[[noreturn]] void throw_no_portal(std::source_location where, no_portal_because why);
+[[noreturn]] void throw_executor_mismatch(std::source_location where, std::type_info const& awaitable,
                                           std::type_info const& task);
 [[noreturn]] void throw_portal_busy();
 [[noreturn]] void throw_abandoned();

@@ -114,8 +114,11 @@ protected:
 
     /// The two halves of `enter`.
     GREENBACK_SWITCH_PATH void is_going_in(thread_state& thread) noexcept {
-        GREENBACK_ASSERT(own_fiber().is_out() && !done() && &thread == &this_thread());
         exchange_exceptions(thread);
+        is_going_in_without_exceptions(thread);
+    }
+    GREENBACK_SWITCH_PATH void is_going_in_without_exceptions(thread_state& thread) noexcept {
+        GREENBACK_ASSERT(own_fiber().is_out() && !done() && &thread == &this_thread());
         entered_on_ = &thread;
         outer_ = thread.current;
         thread.current = this;
@@ -127,11 +130,16 @@ protected:
         exchange_exceptions(thread);
     }
 
+    /// Are there any to be exchanged?
+    GREENBACK_SWITCH_PATH bool has_exceptions(thread_state const& thread) const noexcept {
+        return exception_state::either(*thread.exceptions, exceptions_);
+    }
+
     // The first three are written by `enter` and its halves.
     exception_state exceptions_;  ///< the fiber's, while it is out; the resumer's, while it is in
-    portal_base* outer_;          ///< the portal whose fiber the resumer is on, while this one is in; or null
     thread_state* entered_on_;    ///< the thread whose fiber this is while it is in
     after_suspend after_suspend_; ///< written by the fiber before it goes out, read by its resumer
+    portal_base* outer_;          ///< the portal whose fiber the resumer is on, while this one is in; or null
     /// At first `unprepared_kind`; written by `prepare`: that of its executor; by `abandon`: `abandoned_kind`.
     portal_kind const* kind_;
 
@@ -146,9 +154,8 @@ private:
     }
 
     GREENBACK_SWITCH_PATH void exchange_exceptions(thread_state& thread) noexcept {
-        exception_state& exceptions = *thread.exceptions;
-        if (exception_state::either(exceptions, exceptions_)) [[unlikely]]
-            swap_exceptions(exceptions, exceptions_);
+        if (has_exceptions(thread)) [[unlikely]]
+            swap_exceptions(*thread.exceptions, exceptions_);
     }
     GREENBACK_COLD static void swap_exceptions(exception_state& a, exception_state& b) noexcept { std::swap(a, b); }
 };

@@ -98,7 +98,7 @@ private:
     std::exception_ptr not_started_;
 };
 
-template <class X> decltype(auto) await_foreign(X&& x, std::source_location const& where) {
+template <class X> decltype(auto) await_foreign(X&& x, std::source_location where) {
     any_portal& portal = require_portal(where);
     portal.site = where;
     portal.check_cancelled();

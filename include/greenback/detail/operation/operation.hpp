@@ -8,6 +8,7 @@
 #include <greenback/detail/portal/find_portal.hpp>
 
 #include <exception>
+#include <new>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -90,9 +91,12 @@ public:
                 start = &initiate<operation_handler<Result>>;
         }
         if (!portal_.suspend_for_operation({start, static_cast<Result*>(this)})) [[unlikely]]
-            std::rethrow_exception(std::exchange(not_started_, nullptr));
+            rethrow_not_started();
         return this->get();
     }
+
+    ~operation() {} // `not_started_` is taken by `rethrow_not_started`
+    operation(operation const&) = delete;
 
 private:
     /// Runs on the resumer's stack, the fiber being out. Once the initiation has the handler, the operation may be over
@@ -116,16 +120,26 @@ private:
                     throw; // a handler that is still here ends the task by its destructor
             }
             handler.release();
-            op.not_started_ = std::current_exception();
+            new (&op.not_started_) std::exception_ptr(std::current_exception());
             return true;
         }
         return false; // a handler that was neither kept nor called ends the task by its destructor
     }
 
+    [[noreturn]] GREENBACK_COLD void rethrow_not_started() {
+        std::exception_ptr const thrown = std::move(not_started_);
+        not_started_.~exception_ptr();
+        std::rethrow_exception(thrown);
+    }
+
     any_portal& portal_;
     Initiation&& initiation_;
     std::tuple<Args&&...> args_;
-    std::exception_ptr not_started_;
+    union {
+        /// What the initiation has thrown. Made by `initiate` where the fiber goes on without the operation: in nearly no
+        /// operation, so nothing is written for it in the others.
+        std::exception_ptr not_started_;
+    };
 };
 
 /// The token with which `await_` starts an operation: it has the portal, which knows the place already. The meaning is

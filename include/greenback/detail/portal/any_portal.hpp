@@ -108,11 +108,17 @@ protected:
     void const* held_executor_;
 
 private:
-    /// These two are the halves of `enter`.
+    /// These two are the halves of `enter`. What is rare in the first is a call at its end, so that it has to save no
+    /// register.
     GREENBACK_OUT_OF_LINE static void begin_resumption(any_portal& self) noexcept {
-        if (self.cancellation_->slot().has_handler()) [[unlikely]]
-            self.clear_cancellation_slot();
-        self.is_going_in(this_resumer());
+        thread_state& here = this_resumer_or_unknown();
+        if (self.cancellation_->slot().has_handler() || !here.exceptions || self.has_exceptions(here)) [[unlikely]]
+            return begin_resumption_slow(self);
+        self.is_going_in_without_exceptions(here);
+    }
+    GREENBACK_OUT_OF_LINE static void begin_resumption_slow(any_portal& self) noexcept {
+        self.cancellation_->slot().clear();
+        self.is_going_in(this_thread());
     }
     GREENBACK_OUT_OF_LINE static void end_resumption(any_portal& self) {
         self.has_come_out();
@@ -121,8 +127,6 @@ private:
             return;
         self.come_out_of_resumption(waits_for_another);
     }
-    GREENBACK_OUT_OF_LINE void clear_cancellation_slot() noexcept { cancellation_->slot().clear(); }
-
     template <class Own> GREENBACK_OUT_OF_LINE bool learn_whether_it_runs_on(Own const& own) noexcept {
         Own const* mine = nullptr;
         if (same_type(executor_type(), typeid(Own))) {

@@ -35,7 +35,7 @@ GREENBACK_READS_THREAD_LOCAL inline portal_base* find_portal() noexcept {
 
 /// Why `find_portal` has no portal for this backend. Returns if it has: a portal may not have been prepared.
 /// @throws abandoned · no_portal
-GREENBACK_COLD inline portal_base* explain_no_portal(std::source_location const& where) {
+GREENBACK_COLD inline portal_base* explain_no_portal(std::source_location where) {
     portal_base* const p = raw_current_portal();
     if (p)
         p->ensure_prepared();
@@ -50,7 +50,7 @@ GREENBACK_COLD inline portal_base* explain_no_portal(std::source_location const&
 
 /// The same for an awaitable with this executor type. @throws, also, executor_mismatch; `x` is then destroyed unrun
 template <class T, class Executor>
-GREENBACK_COLD portal_base* explain_no_portal(asio::awaitable<T, Executor>& x, std::source_location const& where) {
+GREENBACK_COLD portal_base* explain_no_portal(asio::awaitable<T, Executor>& x, std::source_location where) {
     asio::awaitable<T, Executor> taken(std::move(x)); // destroyed by what is thrown
     portal_base* const p = explain_no_portal(where);
     if (!same_type(p->executor_type(), typeid(Executor)))
@@ -60,7 +60,7 @@ GREENBACK_COLD portal_base* explain_no_portal(asio::awaitable<T, Executor>& x, s
 }
 
 /// The portal in force for the caller. @throws no_portal, saying why there is none · abandoned
-GREENBACK_SWITCH_PATH inline any_portal& require_portal(std::source_location const& where) {
+GREENBACK_SWITCH_PATH inline any_portal& require_portal(std::source_location where) {
     portal_base* p = find_portal();
     if (!p || p->backend() != GREENBACK_BACKEND) [[unlikely]]
         p = explain_no_portal(where);
