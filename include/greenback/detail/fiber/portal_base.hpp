@@ -76,6 +76,7 @@ public:
         p->is_going_in(thread);
         switch_in(p, &p->own_fiber());
         p->has_come_out();
+        asm("" : "+r"(p)); // again
         return p->done();
     }
     /// The same for the first time, on the thread given to the constructor.
@@ -114,8 +115,8 @@ protected:
 
     /// The two halves of `enter`.
     GREENBACK_SWITCH_PATH void is_going_in(thread_state& thread) noexcept {
-        exchange_exceptions(thread);
         is_going_in_without_exceptions(thread);
+        exchange_exceptions(thread); // at the end: nothing but `this` need survive the call that this may make
     }
     GREENBACK_SWITCH_PATH void is_going_in_without_exceptions(thread_state& thread) noexcept {
         GREENBACK_ASSERT(own_fiber().is_out() && !done() && &thread == &this_thread());
