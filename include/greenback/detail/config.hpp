@@ -58,6 +58,18 @@
 #define GREENBACK_IN_AWAIT_SUSPEND [[gnu::always_inline]]
 #endif
 
+// ---- wide loads -----------------------------------------------------------------------------------------------------
+
+/// The value of a pointer that may have been stored just now. g++ 12 and newer load and store two neighbours as one, at
+/// -O2 too; and a wide load of what two stores have just written waits until both have reached the cache, some 4 ns.
+/// What has to be in a register of its own is not loaded so.
+namespace greenback::detail {
+template <class T> GREENBACK_SWITCH_PATH inline T* loaded_alone(T* p) noexcept {
+    asm("" : "+r"(p));
+    return p;
+}
+} // namespace greenback::detail
+
 // ---- assertions -----------------------------------------------------------------------------------------------------
 
 /// Holds the code to what its comments say. A switch of its own, set by CMake's option GREENBACK_ASSERTIONS, because

@@ -140,6 +140,10 @@ template <class Executor> struct frame_access : frame_base<Executor> {
         GREENBACK_ASIO_HAS("resume_context::after_suspend_fn_", context.after_suspend_fn_);
         return context.after_suspend_fn_ != nullptr;
     }
+    /// A copy; see `loaded_alone`.
+    GREENBACK_SWITCH_PATH static resume_context copied(resume_context const& context) noexcept {
+        return {loaded_alone(context.after_suspend_fn_), loaded_alone(context.after_suspend_arg_)};
+    }
     static void initiate(resume_context const& context) { context.after_suspend_fn_(context.after_suspend_arg_); }
     static void leave(resume_context& context, void (*function)(void*), void* argument) noexcept {
         context = {function, argument};

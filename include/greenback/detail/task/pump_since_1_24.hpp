@@ -40,7 +40,7 @@ public:
         if (portal.abandoned())
             return false; // nothing is started for a task that is being destroyed
         this->swap.template swap<TaskWide>(this->swapped, *this->top());
-        initiation_ = context;
+        initiation_ = frames::copied(context);
         switch_out(portal.own_fiber());
         this->swap.template swap_back<TaskWide>(this->swapped);
         return !portal.abandoned();
@@ -59,8 +59,8 @@ public:
     template <class Portal> GREENBACK_SWITCH_PATH static bool enter_from_trampoline(Portal* portal) noexcept {
         GREENBACK_ASSERT(portal->is(Portal::state::out) && portal->task.leads_to_trampoline());
         frame& resumed = *portal->task.top();
-        portal->task.resumed_context_ = frames::context(resumed);
-        portal->task.owner = frames::attached_thread(resumed);
+        portal->task.resumed_context_ = loaded_alone(frames::context(resumed));
+        portal->task.owner = loaded_alone(frames::attached_thread(resumed));
         if (portal_base::enter(portal, this_resumer()))
             return false;
         return portal->task.leave(*portal, *portal->task.resumed_context_), true;
@@ -76,7 +76,7 @@ public:
     /// The fiber has come out with an operation of Asio's, and was entered by nobody who would initiate it.
     /// @returns null: the task does not come back before this returns. The portal may be gone.
     GREENBACK_SWITCH_PATH thread* come_out() {
-        resume_context const initiation = initiation_;
+        resume_context const initiation = frames::copied(initiation_);
         frames::initiate(initiation);
         return nullptr;
     }
@@ -89,7 +89,7 @@ private:
         if (portal.is_to_start_operation()) [[unlikely]]
             frames::leave(context, &run_after_suspend<Portal>, &portal);
         else
-            context = initiation_;
+            context = frames::copied(initiation_);
     }
 
     /// What a fiber leaves that waits for an operation of ours.
