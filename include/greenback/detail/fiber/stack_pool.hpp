@@ -86,4 +86,7 @@ guard_kind stack_guard_kind() noexcept;
 /// For tests: new stacks are guarded by mprotect even where the system has something better.
 void force_protection_guards(bool force) noexcept;
 
+/// For tests: the system is asked for one stack at a time even where it can be asked for several at once.
+void force_single_advice(bool force) noexcept;
+
 } // namespace greenback::detail
