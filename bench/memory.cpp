@@ -276,9 +276,7 @@ struct process {
     int to_it, from_it;
 
     /// Lets it take its turn. @returns whether it has
-    bool perform(step s) const {
-        return ::write(to_it, &s, 1) == 1 && ::read(from_it, &s, 1) == 1;
-    }
+    bool perform(step s) const { return ::write(to_it, &s, 1) == 1 && ::read(from_it, &s, 1) == 1; }
 };
 
 process start(char const* kind, long count) {

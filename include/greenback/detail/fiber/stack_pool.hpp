@@ -27,7 +27,8 @@ std::size_t rounded_stack_size(std::size_t size);
 /// @throws stack_exhausted
 stack acquire_stack(std::size_t size);
 
-/// Takes up to `count` stacks with one lock.
+/// Takes up to `count` stacks with one lock. If that is more than one, the page at the top of each is made ready for
+/// the first write, where the system can do that for several at once.
 /// @pre count > 0
 /// @returns how many were taken, at least 1: a shortage after the first is met by returning fewer.
 /// @throws stack_exhausted if not even one can be had.
