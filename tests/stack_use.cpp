@@ -346,14 +346,14 @@ TEST_CASE("a thread takes not many more stacks than it has portals", "[stack_use
     }
 }
 
-TEST_CASE("what ten thousand portals have used is given back when they have ended", "[stack_use]") {
+TEST_CASE("what thousands of portals have used is given back when they have ended", "[stack_use]") {
     if (!test::shows_pages()) {
         WARN("skipped: this system doesn't show which pages were touched");
         return;
     }
     bool const in_order = GENERATE(true, false);
     CAPTURE(in_order);
-    constexpr int count = 10'000;
+    constexpr int count = under_tsan ? 2000 : 10'000; // a fiber counts as a thread there, and 8,128 are allowed
     std::size_t with_pages = 0;
     std::size_t with_pages_then = 0;
     std::thread([&] {
