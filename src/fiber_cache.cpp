@@ -29,9 +29,9 @@ constexpr unsigned most_cached = 64;
 constexpr std::size_t most_cached_bytes = std::size_t(32) * 1024 * 1024;
 constexpr unsigned least_cached = 2; // of very large stacks: two tasks that take turns need no system call
 
-/// Stacks taken from the pool with one lock and with one system call each for their guards and their first pages. A
-/// thread may never need more than one, so a quarter of what it has taken without giving any back: then what is taken
-/// too many is no more than that, and a burst of thousands of portals makes a system call for 16 of them.
+/// How many stacks are taken from the pool at once: with one lock, one system call for their guards and one for their
+/// first pages. A thread may never need more than the first of them, so it takes a quarter of what it has taken since
+/// it gave some back. So few are held in vain, and a burst of thousands of portals takes 32 at once.
 constexpr unsigned least_taken = 8;
 constexpr unsigned most_taken = 32;
 
