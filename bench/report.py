@@ -18,7 +18,7 @@ class Results:
         self.processor_times = {}  # of the rows whose measure is real time, of any program
         self.times = {name: self.read_times(name) for name in ("await", "spawn", "peers", "threads")}
         self.echo = {"await": self.read_echo("echo"), "spawn": self.read_echo("echo_beside_spawn")}
-        self.memory = {name: self.read_values(f"memory_{name}") for name in ("portals", "coroutines")}
+        self.memory = self.read_memory()
         self.allocations = self.read_values("allocations")
         self.instructions = self.read_instructions()
         self.machine = [line.split(": ", 1) for line in self.lines("machine.txt")]
@@ -64,6 +64,14 @@ class Results:
             if len(words) == 2 and words[1].replace(".", "", 1).lstrip("-").isdigit():
                 values[words[0]] = float(words[1])
         return values
+
+    def read_memory(self):
+        """kind → what was measured → value"""
+        kinds = {"portals": {}, "coroutines": {}, "pages": {}}
+        for name, value in self.read_values("memory").items():
+            kind, what = name.split(".")
+            kinds[kind][what] = value
+        return kinds
 
     def read_instructions(self):
         counts = {}
@@ -161,6 +169,8 @@ def target_rows(r):
         ("heap allocations per await once warm", None if None in allocations else sum(allocations), "≤", 0, None),
         (f"KiB resident per portal, {portals.get('count', 0):,.0f} of them suspended three calls deep in `use_portal`, all included",
          portals.get("resident_kib_each"), "≤", 4.7, 4.45),
+        ("time to make each of them / to touch a page at the same distance",
+         divide(portals.get("nanoseconds_to_make_each"), r.memory["pages"].get("nanoseconds_to_make_each")), "≤", 1.25, None),
         ("line-echo server, handler ten calls deep in `await_`: throughput / a native `co_await` server's",
          r.echo_ratio("await", "await_", "co_await"), "≥", 0.97, None),
         ("… / an `asio::spawn` server's", r.echo_ratio("spawn", "await_", "spawn"), "≥", 1.0, None),
@@ -350,10 +360,13 @@ def memory_table(r):
         "page_tables_kib_each": "page tables (the kernel's, not in the line above), KiB each",
         "memory_mappings": "memory mappings of the process",
         "nanoseconds_to_make_each": "ns to make each, until it waits",
-        "nanoseconds_to_destroy_each": "ns to destroy each, while it waits",
+        "nanoseconds_to_end_each": "ns to resume and end each",
         "resident_kib_left_each": "still resident after that, KiB each",
+        "page_tables_kib_left_each": "page tables after that, KiB each",
+        "nanoseconds_to_make_again_each": "ns to make each once more, after that",
+        "nanoseconds_to_destroy_each": "ns to destroy each, while it waits",
     }
-    kinds = [k for k in ("portals", "coroutines") if r.memory[k]]
+    kinds = [k for k in r.memory if r.memory[k]]
     rows = [(text, *(figure(r.memory[k].get(name)) for k in kinds)) for name, text in names.items()]
     return table(("", *(f"{r.memory[k]['count']:,.0f} {k}" for k in kinds)), rows)
 
@@ -404,7 +417,12 @@ def page(r, made):
             "greenback's pool of stacks (and malloc) is all they share: near 2 means that portals on different threads do not "
             "wait for each other (where two processors are free), and so does processor time that stays the same. The `pool_` rows share one `thread_pool`, whose queue has a lock of Asio's; compare them "
             "with the rows of plain coroutines.\n\n" + threads_table(r))
-    out += "\n## Memory\n\nTasks that wait for a timer, three calls (or coroutines) deep; default sysctls.\n\n" + memory_table(r)
+    out += "\n## Memory\n\n"
+    out += ("Tasks that wait for a timer, three calls (or coroutines) deep; default sysctls. Beside them: what the system takes "
+            "for as many pages at the distance of stacks, touched once and given back. The three are processes that take turns "
+            "in making a thousand at a time: a first touch costs between one and thirty microseconds, by what the system, and "
+            "the host of a virtual machine, have at hand. What stays resident at the end is free memory of `malloc`'s; page "
+            "tables of stacks stay, for they hold the guards.\n\n" + memory_table(r))
     out += "\n## Allocations\n\nCalls of `operator new` per operation, once warm.\n\n"
     out += table(("operation", "allocations"), [(f"`{k}`", f"{v:g}") for k, v in r.allocations.items()])
     out += "\n## A line-echo server\n\n" + image("echo", "Bars: requests per second, by server")

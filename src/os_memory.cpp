@@ -13,6 +13,10 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#endif
 #include <unistd.h>
 
 namespace greenback::detail::os {
@@ -38,16 +42,73 @@ void* reserve(std::size_t bytes) noexcept {
 
 void unreserve(void* base, std::size_t bytes) noexcept { (void)::munmap(base, bytes); }
 
+namespace {
+
+#if defined(__linux__)
+// For several ranges in one call, without a descriptor that a child of fork() would inherit, and that would be its
+// parent's: process_madvise takes advice on the caller itself under this name (PIDFD_SELF_THREAD: Linux 6.15). Absent
+// from the C library's older headers.
+constexpr int self = -10000;
+#if defined(SYS_process_madvise)
+constexpr long process_madvise_number = SYS_process_madvise;
+#else
+constexpr long process_madvise_number = 440; // on every processor but Alpha, where the answer is ENOSYS or EBADF
+#endif
+
+std::atomic<bool> several_refused{false}; // written by advise_at_once, once and for all
+std::atomic<bool> single_forced{false};   // written by tests only
+
+/// @returns whether it was done for all; if not, it may have been for some
+bool advise_at_once(range const* ranges, std::size_t count, int advice) noexcept {
+    if (several_refused.load(std::memory_order_relaxed) || single_forced.load(std::memory_order_relaxed))
+        return false;
+    std::array<iovec, most_ranges> pieces; // NOLINT: filled as far as it is read
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i != count; ++i) {
+        pieces[i] = {ranges[i].begin, ranges[i].bytes};
+        bytes += ranges[i].bytes;
+    }
+    // What a call may ask for in all is limited; then the answer is less than was asked for.
+    long const done = ::syscall(process_madvise_number, self, pieces.data(), count, advice, 0U);
+    if (done < 0 && (errno == EBADF || errno == ENOSYS || errno == EPERM))
+        several_refused.store(true, std::memory_order_relaxed);
+    return done >= 0 && static_cast<std::size_t>(done) == bytes;
+}
+#endif
+
+} // namespace
+
 // Gives the pages back at once (MADV_DONTNEED) rather than when memory gets short (MADV_FREE): the two cost
 // much the same, and a container is charged for memory until it is really gone. Fails on locked memory (mlockall),
 // which then stays.
-void discard(void* begin, std::size_t bytes) noexcept {
+void discard(range const* ranges, std::size_t count) noexcept {
 #if defined(__linux__)
-    (void)::madvise(begin, bytes, MADV_DONTNEED);
+    if (count > 1 && advise_at_once(ranges, count, MADV_DONTNEED))
+        return;
+    for (std::size_t i = 0; i != count; ++i)
+        (void)::madvise(ranges[i].begin, ranges[i].bytes, MADV_DONTNEED);
 #elif defined(MADV_FREE)
-    (void)::madvise(begin, bytes, MADV_FREE);
+    for (std::size_t i = 0; i != count; ++i)
+        (void)::madvise(ranges[i].begin, ranges[i].bytes, MADV_FREE);
 #else
-    (void)begin, (void)bytes;
+    (void)ranges, (void)count;
+#endif
+}
+
+// A call for one page costs what a fault does, so it is only made for several.
+void populate(range const* ranges, std::size_t count) noexcept {
+#if defined(__linux__)
+    constexpr int populate_write = 23; // MADV_POPULATE_WRITE: Linux 5.14, absent from older headers
+    if (count > 1)
+        (void)advise_at_once(ranges, count, populate_write); // what it could not do, the first touch does
+#else
+    (void)ranges, (void)count;
+#endif
+}
+
+void force_single_advice([[maybe_unused]] bool force) noexcept {
+#if defined(__linux__)
+    single_forced.store(force, std::memory_order_relaxed);
 #endif
 }
 
@@ -90,10 +151,25 @@ bool try_marker(void*, std::size_t) noexcept { return false; }
 
 // Both kinds survive `discard` and fork(). The second attempt is for locked memory (mlockall), on which some
 // kernels refuse a marker.
-bool guard(void* begin, std::size_t bytes) noexcept {
-    if (!protection_forced.load(std::memory_order_relaxed) && try_marker(begin, bytes))
-        return true;
-    return ::mprotect(begin, bytes, PROT_NONE) == 0;
+std::size_t guard(void* first, std::size_t stride, std::size_t count, std::size_t bytes) noexcept {
+    bool const forced = protection_forced.load(std::memory_order_relaxed);
+    char* const base = static_cast<char*>(first);
+#if defined(__linux__)
+    // Not before one by itself was seen to work.
+    if (!forced && count > 1 && marker_support.load(std::memory_order_relaxed) == markers::work) {
+        std::array<range, most_ranges> ranges; // NOLINT: filled as far as it is read
+        for (std::size_t i = 0; i != count; ++i)
+            ranges[i] = {base + i * stride, bytes};
+        if (advise_at_once(ranges.data(), count, guard_install_advice))
+            return count;
+    }
+#endif
+    for (std::size_t i = 0; i != count; ++i) {
+        char* const begin = base + i * stride;
+        if (!(!forced && try_marker(begin, bytes)) && ::mprotect(begin, bytes, PROT_NONE) != 0)
+            return i;
+    }
+    return count;
 }
 
 detail::guard_kind guard_kind() noexcept {

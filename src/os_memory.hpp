@@ -30,15 +30,36 @@ inline std::size_t guard_size() noexcept { return std::max(min_guard_size, page_
 void* reserve(std::size_t bytes) noexcept;
 void unreserve(void* base, std::size_t bytes) noexcept;
 
-/// Gives memory back to the system, whose addresses stay reserved.
-void discard(void* begin, std::size_t bytes) noexcept;
+/// Pieces of memory for which the system is asked at once where it can be (Linux 6.15): a system call for each costs two
+/// or three times as much as what the call does. Up to so many in a call.
+struct range {
+    char* begin;
+    std::size_t bytes;
+};
+constexpr std::size_t most_ranges = 32;
 
-/// Makes memory inaccessible; false and errno if refused. It stays so after `discard` and fork().
-bool guard(void* begin, std::size_t bytes) noexcept;
+/// Gives memory back to the system, whose addresses stay reserved.
+/// @pre count <= most_ranges
+void discard(range const* ranges, std::size_t count) noexcept;
+inline void discard(void* begin, std::size_t bytes) noexcept {
+    range const one{static_cast<char*>(begin), bytes};
+    discard(&one, 1);
+}
+
+/// Has memory ready that is about to be written to, if that can be had for less than the first touches cost.
+/// @pre count <= most_ranges
+void populate(range const* ranges, std::size_t count) noexcept;
+
+/// Makes memory inaccessible: the first `bytes` of each of `count` pieces, which lie `stride` apart. It stays so after
+/// `discard` and fork().
+/// @pre 0 < count <= most_ranges
+/// @returns of how many, beginning with the first; with errno if not of all
+std::size_t guard(void* first, std::size_t stride, std::size_t count, std::size_t bytes) noexcept;
 /// How it does that.
 detail::guard_kind guard_kind() noexcept;
-/// For tests, see `force_protection_guards`.
+/// For tests, see `force_protection_guards` and `force_single_advice`.
 void force_protection(bool force) noexcept;
+void force_single_advice(bool force) noexcept;
 
 /// The first page in [begin, end) that has memory, in RAM or swapped out; `end` if none, nullptr if the system
 /// can't tell.

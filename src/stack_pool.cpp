@@ -46,27 +46,31 @@ public:
         shortage::failure why;
         bool unguarded = false;
         std::size_t taken = 0;
+        std::size_t with_pages = 0;
         {
             std::lock_guard const lock(mutex_);
             size_class& c = classes_[class_index(size)];
             if (c.size == 0)
                 c.size = size;
-            for (; taken != count; ++taken) {
-                std::optional<slot_ref> const slot = take(c, why, unguarded);
-                if (!slot)
+            with_pages = take_resident(c, out, count);
+            taken = with_pages + take_cold(c, out + with_pages, count - with_pages);
+            while (taken != count) {
+                std::size_t const n = take_fresh(c, out + taken, count - taken, why, unguarded);
+                if (n == 0)
                     break;
-                out[taken] = {c.top(*slot), size};
+                taken += n;
             }
         }
         if (unguarded)
             shortage::report_unguarded(why);
         if (taken == 0)
             shortage::raise(why, size);
+        populate_tops(out + with_pages, taken - with_pages);
         return taken;
     }
 
     void release(stack const* stacks, std::size_t count) noexcept {
-        std::array<slot_ref, 32> evicted; // NOLINT: filled as far as it is read
+        std::array<slot_ref, os::most_ranges> evicted; // NOLINT: filled as far as it is read
         while (count != 0) {
             std::size_t const n = std::min(count, evicted.size());
             for (std::size_t i = 0; i != n; ++i) {
@@ -86,14 +90,11 @@ public:
             }
             if (evictions != 0) {
                 // Without the lock: nobody else can reach these slots, they are in neither list.
-                for (std::size_t i = 0; i != evictions; ++i) {
-                    size_class const& c = evicted[i].in->owner;
-                    note_stack_use({c.top(evicted[i]), c.size});
-                    os::discard(c.top(evicted[i]) - c.size, c.size);
-                }
+                std::sort(evicted.begin(), evicted.begin() + evictions, above);
+                discard(evicted.data(), evictions);
                 std::lock_guard const lock(mutex_);
                 for (std::size_t i = 0; i != evictions; ++i)
-                    put_cold(evicted[i]);
+                    put_cold(evicted[i]); // the lowest last, so that they are handed out upwards again
             }
             stacks += n;
             count -= n;
@@ -121,42 +122,92 @@ public:
     void unlock() { mutex_.unlock(); }
 
 private:
+    // Whoever takes several stacks is about to write to the top of each.
+    static void populate_tops(stack const* stacks, std::size_t count) noexcept {
+        std::array<os::range, os::most_ranges> pages; // NOLINT: filled as far as it is read
+        std::size_t const page = os::page_size();
+        while (count != 0) {
+            std::size_t const n = std::min(count, pages.size());
+            for (std::size_t i = 0; i != n; ++i)
+                pages[i] = {static_cast<char*>(stacks[i].top) - page, page};
+            os::populate(pages.data(), n);
+            stacks += n;
+            count -= n;
+        }
+    }
+
+    static bool above(slot_ref a, slot_ref b) noexcept {
+        return a.in != b.in ? a.in->base > b.in->base : a.index > b.index;
+    }
+
+    // Gives the pages of slots back, which are in the order of `above`. Neighbours are one range: the guards between
+    // them stay.
+    static void discard(slot_ref const* slots, std::size_t count) noexcept {
+        std::array<os::range, os::most_ranges> ranges; // NOLINT: filled as far as it is read
+        std::size_t n = 0;
+        for (std::size_t i = 0; i != count; ++i) {
+            size_class const& c = slots[i].in->owner;
+            note_stack_use({c.top(slots[i]), c.size});
+            char* const bottom = c.top(slots[i]) - c.size;
+            bool const below = i != 0 && slots[i].in == slots[i - 1].in && slots[i].index + 1 == slots[i - 1].index;
+            if (below)
+                ranges[n - 1] = {bottom, ranges[n - 1].bytes + c.stride()};
+            else
+                ranges[n++] = {bottom, c.size};
+        }
+        os::discard(ranges.data(), n);
+    }
+
     // Everything below: with the lock held.
 
-    std::optional<slot_ref> take(size_class& c, shortage::failure& why, bool& unguarded) {
-        if (c.resident_count != 0) {
+    std::size_t take_resident(size_class& c, stack* out, std::size_t count) noexcept {
+        std::size_t taken = 0;
+        for (; taken != count && c.resident_count != 0; ++taken) {
             slot_ref const slot = c.residents[(c.oldest_resident + --c.resident_count) % c.residents.size()];
             set(slot, in_use);
-            idle_.fetch_sub(1, std::memory_order_relaxed);
-            return slot;
+            out[taken] = {c.top(slot), c.size};
         }
-        if (region* const r = c.with_cold) {
+        idle_.fetch_sub(taken, std::memory_order_relaxed);
+        return taken;
+    }
+
+    std::size_t take_cold(size_class& c, stack* out, std::size_t count) noexcept {
+        std::size_t taken = 0;
+        for (; taken != count && c.with_cold; ++taken) {
+            region* const r = c.with_cold;
             slot_ref const slot{r, r->first_cold};
             r->first_cold = r->slots[slot.index].load(std::memory_order_relaxed) - first_link;
             if (r->first_cold == r->count)
                 c.with_cold = r->next_with_cold;
             set(slot, in_use);
-            idle_.fetch_sub(1, std::memory_order_relaxed);
-            return slot;
+            out[taken] = {c.top(slot), c.size};
         }
+        idle_.fetch_sub(taken, std::memory_order_relaxed);
+        return taken;
+    }
+
+    // Neighbours, whose guards are made at their first use and in one call.
+    std::size_t take_fresh(size_class& c, stack* out, std::size_t count, shortage::failure& why, bool& unguarded) {
         region* r = c.newest.load(std::memory_order_relaxed);
         if (!r || r->handed_out.load(std::memory_order_relaxed) == r->count)
             r = add_region(c, why);
         if (!r)
-            return std::nullopt;
-        slot_ref const slot{r, r->handed_out.load(std::memory_order_relaxed)};
-        // One system call per guard, at its first use. Asking for several at once (process_madvise, 16 in a
-        // call) was measured to gain 0.3 µs of the 2.3 µs that a new stack costs with its first page: not
-        // worth a second path.
-        if (!os::guard(c.top(slot) - c.stride(), os::guard_size())) {
+            return 0;
+        std::uint32_t const first = r->handed_out.load(std::memory_order_relaxed);
+        std::size_t const wanted = std::min({count, std::size_t(r->count - first), os::most_ranges});
+        std::size_t taken = os::guard(c.top({r, first}) - c.stride(), c.stride(), wanted, os::guard_size());
+        if (taken == 0) {
             why = {shortage::step::guard, errno, os::guard_size()};
             if (!unguarded_allowed.load(std::memory_order_relaxed))
-                return std::nullopt;
+                return 0;
             unguarded = true;
+            taken = 1;
         }
-        // Its state has been in_use since the region was made.
-        r->handed_out.store(slot.index + 1, std::memory_order_release);
-        return slot;
+        // Their state has been in_use since the region was made.
+        for (std::uint32_t i = 0; i != taken; ++i)
+            out[i] = {c.top({r, first + i}), c.size};
+        r->handed_out.store(first + static_cast<std::uint32_t>(taken), std::memory_order_release);
+        return taken;
     }
 
     region* add_region(size_class& c, shortage::failure& why) {
@@ -269,6 +320,8 @@ std::size_t stack_guard_size() noexcept { return os::guard_size(); }
 guard_kind stack_guard_kind() noexcept { return os::guard_kind(); }
 
 void force_protection_guards(bool force) noexcept { os::force_protection(force); }
+
+void force_single_advice(bool force) noexcept { os::force_single_advice(force); }
 
 } // namespace detail
 

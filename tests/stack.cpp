@@ -382,6 +382,81 @@ TEST_CASE("vm.max_map_count is named when guards run into it, and nothing is los
     CHECK(std::count(result.said.begin(), result.said.end(), '\n') == (unguarded ? 2 : 1));
 }
 
+// What follows reserves address space, of which those above count how much is left.
+
+TEST_CASE("stacks that are taken together have their guards, and keep them when they are given back", "[stack]") {
+    bool const one_by_one = GENERATE(false, true);
+    bool const protection = GENERATE(false, true);
+    CAPTURE(one_by_one, protection);
+    // A size of its own for each run, so that the stacks are new ones.
+    std::size_t const size = ((one_by_one ? 20 : 28) + (protection ? 4 : 0)) * kib;
+    constexpr std::size_t count = 24;
+    constexpr std::size_t kept = 256;
+    std::vector<stack> s(count + kept);
+    detail::force_single_advice(one_by_one);
+    detail::force_protection_guards(protection);
+    std::size_t have = acquire_stacks(size, s.data(), count);
+    REQUIRE(have == count);
+    detail::force_protection_guards(false);
+    while (have != s.size())
+        have += acquire_stacks(size, s.data() + have, s.size() - have);
+
+    auto const all_guarded = [&] {
+        for (std::size_t i = 0; i != count; ++i) {
+            for (std::size_t const distance : {std::size_t(1), detail::stack_guard_size()})
+                if (!in_child([&] {
+                         poke(static_cast<char*>(s[i].bottom()) - distance);
+                         return 0;
+                     }).crashed())
+                    return false;
+        }
+        return true;
+    };
+    CHECK(all_guarded());
+    for (std::size_t i = 0; i != count; ++i)
+        poke(below_top(s[i], 1), 5), poke(s[i].bottom(), 6);
+    // Neighbours and others, in an order that is neither up nor down.
+    for (std::size_t i = 0; i != count / 2; ++i)
+        std::swap(s[i], s[i * 17 % count]);
+    poke(below_top(s[count], 1), 7); // the neighbour of the last, which keeps its pages
+    release_stacks(s.data(), s.size());
+    detail::force_single_advice(false);
+    for (std::size_t i = 0; i != count; ++i) {
+        CHECK(peek(below_top(s[i], 1)) == 0);
+        CHECK(peek(s[i].bottom()) == 0);
+    }
+    CHECK(peek(below_top(s[count], 1)) == 7);
+    CHECK(all_guarded());
+}
+
+TEST_CASE("the first pages of stacks that are taken together are ready", "[stack]") {
+    if (!test::advises_several() || !test::shows_pages()) {
+        WARN("skipped: this system can't be asked for several pages at once, or doesn't show which were touched");
+        return;
+    }
+    constexpr std::size_t size = 80 * kib;
+    constexpr std::size_t count = 300;
+    std::vector<stack> s(count);
+    auto const each_has_its_first_page = [&] {
+        return std::all_of(s.begin(), s.end(), [](stack x) { return detail::stack_bytes_touched(x) == page_size(); });
+    };
+    REQUIRE(acquire_stacks(size, s.data(), count) == count);
+    CHECK(each_has_its_first_page());
+    for (stack const& x : s)
+        detail::discard_pages(x, 0);
+    release_stacks(s.data(), count);
+    REQUIRE(acquire_stacks(size, s.data(), count) == count);
+    // Those that kept their memory were to keep it, not to get any.
+    auto const ready = std::count_if(s.begin(), s.end(), [](stack x) { return detail::stack_bytes_touched(x) != 0; });
+    CHECK(ready == count - 256);
+    release_stacks(s.data(), count);
+    SECTION("one alone is not: its first touch costs no more") {
+        stack const one = acquire_stack(144 * kib);
+        CHECK(detail::stack_bytes_touched(one) == 0);
+        release_stack(one);
+    }
+}
+
 TEST_CASE("a size that no stack can have is refused", "[stack]") {
     log_handler const before = set_log_handler([](char const*) noexcept {});
     CHECK_THROWS_AS(acquire_stack(std::numeric_limits<std::size_t>::max()), std::bad_alloc);

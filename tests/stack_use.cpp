@@ -326,6 +326,70 @@ TEST_CASE("a thread keeps a bounded number of stacks, and fewer large ones", "[s
     CHECK(greenback::stats().live == 0);
 }
 
+TEST_CASE("a thread takes not many more stacks than it has portals", "[stack_use]") {
+    for (int const count : {1, 30, 1000}) {
+        std::thread([count] {
+            std::size_t const before = pool_stacks_in_use();
+            asio::io_context context(1);
+            test::gate gate(context);
+            for (int i = 0; i != count; ++i)
+                test::spawn(context, greenback::with_portal_run_sync([&] { await_(gate.wait()); }));
+            test::poll_all(context);
+            std::size_t const taken = pool_stacks_in_use() - before;
+            CAPTURE(count, taken);
+            auto const needed = static_cast<std::size_t>(count);
+            CHECK(taken >= needed);
+            CHECK(taken <= needed + std::clamp<std::size_t>(needed / 4, 8, 32));
+            gate.open();
+            test::run_all(context);
+        }).join();
+    }
+}
+
+TEST_CASE("what thousands of portals have used is given back when they have ended", "[stack_use]") {
+    if (!test::shows_pages()) {
+        WARN("skipped: this system doesn't show which pages were touched");
+        return;
+    }
+    bool const in_order = GENERATE(true, false);
+    CAPTURE(in_order);
+    constexpr int count = under_tsan ? 2000 : 10'000; // a fiber counts as a thread there, and 8,128 are allowed
+    std::size_t with_pages = 0;
+    std::size_t with_pages_then = 0;
+    std::thread([&] {
+        auto const stacks_with_pages = [] {
+            std::size_t result = 0;
+            greenback::detail::for_each_stack([&](greenback::detail::stack s, bool) {
+                if (s.size == greenback::default_stack_size() && greenback::detail::stack_bytes_touched(s) != 0)
+                    ++result;
+            });
+            return result;
+        };
+        asio::io_context context(1);
+        {
+            std::vector<asio::steady_timer> timers;
+            timers.reserve(count);
+            for (int i = 0; i != count; ++i) {
+                timers.emplace_back(context, std::chrono::hours(1));
+                test::spawn(context, greenback::with_portal_run_sync([&timer = timers.back()] {
+                                use_stack(8 * kib);
+                                asio::error_code ignored;
+                                timer.async_wait(asio::redirect_error(greenback::use_portal, ignored));
+                            }));
+            }
+            test::poll_all(context);
+            with_pages = stacks_with_pages();
+            for (int i = 0; i != count; ++i) // 7001 is a prime: each once, and none beside the one before it
+                timers[static_cast<std::size_t>(in_order ? i : i * 7001L % count)].cancel();
+            test::run_all(context);
+        }
+        with_pages_then = stacks_with_pages();
+    }).join();
+    CHECK(with_pages >= count);
+    CHECK(with_pages_then <= 64 + 256); // what a thread and the pool keep
+    CHECK(greenback::stats().live == 0);
+}
+
 TEST_CASE("bursts of a hundred portals on each of four threads keep their pages from one to the next", "[stack_use]") {
     // Sanitizers' larger stacks are fewer.
     auto const at_once = static_cast<int>(100 * 512 * kib / std::max(greenback::default_stack_size(), 512 * kib));

@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 namespace test {
@@ -48,6 +50,23 @@ inline bool shows_pages() {
     ::munmap(memory, 2 * page);
     constexpr std::uint64_t present_or_swapped = std::uint64_t(3) << 62;
     return read && (entries[0] & present_or_swapped) == 0 && (entries[1] & present_or_swapped) != 0;
+}
+
+/// Can the kernel be asked to do the same to several pieces of the caller's own memory in one call? (Linux 6.15)
+inline bool advises_several() {
+#if defined(SYS_process_madvise)
+    auto const page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    void* const memory = ::mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return false;
+    iovec const pieces[] = {{memory, page}, {static_cast<char*>(memory) + page, page}};
+    constexpr int this_thread = -10000;
+    bool const done = ::syscall(SYS_process_madvise, this_thread, pieces, 2, MADV_DONTNEED, 0U) == long(2 * page);
+    ::munmap(memory, 2 * page);
+    return done;
+#else
+    return false;
+#endif
 }
 
 } // namespace test

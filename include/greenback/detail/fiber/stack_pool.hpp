@@ -27,7 +27,8 @@ std::size_t rounded_stack_size(std::size_t size);
 /// @throws stack_exhausted
 stack acquire_stack(std::size_t size);
 
-/// Takes up to `count` stacks with one lock.
+/// Takes up to `count` stacks with one lock. If that is more than one, the page at the top of each is made ready for
+/// the first write, where the system can do that for several at once.
 /// @pre count > 0
 /// @returns how many were taken, at least 1: a shortage after the first is met by returning fewer.
 /// @throws stack_exhausted if not even one can be had.
@@ -85,5 +86,8 @@ guard_kind stack_guard_kind() noexcept;
 
 /// For tests: new stacks are guarded by mprotect even where the system has something better.
 void force_protection_guards(bool force) noexcept;
+
+/// For tests: the system is asked for one stack at a time even where it can be asked for several at once.
+void force_single_advice(bool force) noexcept;
 
 } // namespace greenback::detail

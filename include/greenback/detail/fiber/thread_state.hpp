@@ -25,6 +25,8 @@ struct thread_state {
     /// The value of `cache_generation` that `cached` and `cached_limit` are right for; 0: none yet. Written by the slow
     /// path.
     unsigned generation = 0;
+    /// How many stacks were taken from the pool since some were last given to it. Written by the slow path.
+    unsigned taken = 0;
     /// The thread is ending and its cache was given back: nothing is kept any more.
     bool ending = false;
 };
