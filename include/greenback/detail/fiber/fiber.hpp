@@ -46,22 +46,32 @@ class portal_base;
 
 /// The record of a fiber, at the top of its stack. The layout is the same in every build, sanitized or not.
 struct fiber {
+    // What every await looks at comes first, in one cache line: so few of them are fetched for a fiber that was out for
+    // long.
+
     /// Where the other side continues: the resumer while the fiber runs, the fiber itself while it is out. The address
     /// of a context is even; the resumer's is kept with `in_mark` added, which tells that the fiber is in. Where the
     /// address lies would not tell: what runs on the fiber may have entered a stack of somebody else's, and await
     /// there. Atomic because `stats` may look; there is nobody else.
     std::atomic<std::uintptr_t> other{0};
     static constexpr std::uintptr_t in_mark = 1;
-    void (*job)(void*) = nullptr;
-    void* argument = nullptr;
-    fiber* next = nullptr;     ///< in a cache, or among the fibers that are not on the pool's stacks
-    fiber* previous = nullptr; ///< among those only
+    /// The stack, which `release` gives back.
+    boost::context::stack_context stack{};
     /// Has it a job? If not, it sleeps in its main loop: in a cache, or held by an idle `portal`. Set by whoever gives
     /// it one, reset by its main loop when the job has returned.
     std::atomic<bool> busy{false};
+    bool ending = false; ///< set where the fiber is destroyed, for ASan: the main loop ends instead of sleeping on
     /// Which threads' caches it fits into: those of the same `thread_state::generation`. Written by who makes it; 0:
     /// none.
     unsigned generation = 0;
+    /// The memory for an operation that lies below; null on other allocators' stacks, which are to be given back when
+    /// the function has returned. Written by `make_fiber`.
+    operation_memory* for_operation = nullptr;
+    void (*job)(void*) = nullptr;
+    void* argument = nullptr;
+    fiber* next = nullptr; ///< in a cache, or among the fibers that are not on the pool's stacks
+
+    fiber* previous = nullptr; ///< among those only
     /// Says that this is the record of a fiber that the library has put on a stack of the pool: what lies at the top of
     /// such a stack may be anything, also the record of a fiber that is listed elsewhere, as it was given an allocator.
     /// Written last when a fiber is made, first when it is destroyed, and not by the constructor: that write would not
@@ -76,11 +86,7 @@ struct fiber {
     }
     void set_valid(bool is) noexcept { __atomic_store_n(&magic, is ? magic_value : 0, __ATOMIC_RELEASE); }
 
-    bool ending = false; ///< set where the fiber is destroyed, for ASan: the main loop ends instead of sleeping on
-
-    /// The stack, and how it is given back. `release` is null for the library's own pool.
-    boost::context::stack_context stack{};
-    void (*release)(fiber&) noexcept = nullptr;
+    void (*release)(fiber&) noexcept = nullptr; ///< null for the library's own pool
 
     sanitizer::fiber_state sanitizers;
 
@@ -93,9 +99,6 @@ struct fiber {
 
     /// On the pool's stacks the fiber doesn't end before it is back.
     operation_memory own_operation_memory;
-    /// The one above; null on other allocators' stacks, which are to be given back when the function has returned.
-    /// Written by `make_fiber`.
-    operation_memory* for_operation = nullptr;
 
     void start(void (*what)(void*), void* with) noexcept {
         job = what;

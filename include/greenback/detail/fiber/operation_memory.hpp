@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 namespace greenback::detail {
@@ -12,10 +13,15 @@ namespace greenback::detail {
 /// and whoever has an allocator for it may ask for some when the fiber is gone and something else lies there. So only
 /// the very value `free` says that it can be had.
 struct operation_memory {
-    alignas(16) unsigned char bytes[256];
     /// Written by whoever takes it and gives it back, on whatever thread, and where a fiber begins and ends.
     std::atomic<std::uint32_t> state;
     static constexpr std::uint32_t none = 0, free = 0x6672656d, in_use = 0x75736564;
+    alignas(16) unsigned char bytes[256];
+
+    /// Is `p`, of whatever was allocated, these bytes? @param m null: nothing is
+    static bool holds(operation_memory const* m, void const* p) noexcept {
+        return std::uintptr_t(p) == std::uintptr_t(m) + offsetof(operation_memory, bytes);
+    }
 
     bool take() noexcept {
         std::uint32_t expected = free;

@@ -27,8 +27,7 @@ public:
         return asio::recycling_allocator<T>().allocate(n);
     }
     void deallocate(T* p, std::size_t n) noexcept {
-        static_assert(offsetof(operation_memory, bytes) == 0); // so null is nobody's
-        if (static_cast<void*>(p) == static_cast<void*>(memory_)) [[likely]]
+        if (operation_memory::holds(memory_, p)) [[likely]]
             memory_->give_back();
         else
             asio::recycling_allocator<T>().deallocate(p, n);
