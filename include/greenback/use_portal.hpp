@@ -84,6 +84,6 @@ public:
         portal.site = where;
         using operation = greenback::detail::operation<greenback::detail::not_started::throws_at_call, result,
                                                        Initiation&&, InitArgs&&...>;
-        return operation(portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...).run();
+        return operation(std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...).run(portal);
     }
 };

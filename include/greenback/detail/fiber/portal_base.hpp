@@ -12,12 +12,14 @@
 
 namespace greenback::detail {
 
+class portal_base;
+
 /// What a fiber leaves for its resumer to do once the fiber is out: start the operation it waits for. Until then no
 /// other thread can know of the operation, so none can resume a fiber that is not out yet.
 /// @returns whether the fiber is to be entered again at once; if not, the portal may already be gone. What it throws
 /// leaves the event loop's `run()`; the portal may be gone then, too.
 struct after_suspend {
-    bool (*run)(void*); ///< null: there is none
+    bool (*run)(portal_base&, void* argument); ///< null: there is none
     void* argument;
 };
 
@@ -102,7 +104,7 @@ public:
     bool start_operation() {
         after_suspend const todo = after_suspend_;
         after_suspend_.run = nullptr;
-        return todo.run(todo.argument);
+        return todo.run(*this, todo.argument);
     }
 
 protected:

@@ -41,24 +41,24 @@ template <foreign_awaitable X> decltype(auto) get_awaiter(X&& x) {
 /// One await of a foreign awaiter, on the fiber's stack.
 template <class Awaiter> class foreign_operation : operation_result<> {
 public:
-    foreign_operation(any_portal& portal, Awaiter& awaiter) : portal_(portal), awaiter_(awaiter) {}
+    explicit foreign_operation(Awaiter& awaiter) : awaiter_(awaiter) {}
 
-    void run() {
-        asio::any_io_executor executor = portal_.executor();
+    void run(any_portal& portal) {
+        asio::any_io_executor executor = portal.executor();
         asio::execution_context& context = asio::query(executor, asio::execution::context);
         list_ = asio::use_service<pending_bridges_service>(context).list();
         executor_ = std::move(executor);
-        portal_.check_abandoned(); // await_ready may have awaited
-        portal_.suspend_for_operation({&start, static_cast<operation_result<>*>(this)});
+        portal.check_abandoned(); // await_ready may have awaited
+        portal.suspend_for_operation({&start, static_cast<operation_result<>*>(this)});
         if (not_started_)
             std::rethrow_exception(std::exchange(not_started_, nullptr));
     }
 
 private:
     /// On the resumer's stack, the fiber being out: see `after_suspend`.
-    static bool start(void* self) {
+    static bool start(portal_base& portal, void* self) {
         auto& op = static_cast<foreign_operation&>(*static_cast<operation_result<>*>(self));
-        foreign_handler handler(op.portal_);
+        foreign_handler handler(static_cast<any_portal&>(portal));
         bridge::handle b;
         try {
             b = make_bridge(op.list_, op.executor_, handler);
@@ -91,7 +91,6 @@ private:
     /// Outside of the try block's reach: what another coroutine throws when it is resumed is not await_suspend's error.
     static void resume_transferred(std::coroutine_handle<> next) noexcept { next.resume(); }
 
-    any_portal& portal_;
     Awaiter& awaiter_;
     asio::any_io_executor executor_;
     std::shared_ptr<pending_bridges> list_;
@@ -104,8 +103,8 @@ template <class X> decltype(auto) await_foreign(X&& x, std::source_location wher
     portal.check_cancelled();
     auto&& a = get_awaiter(std::forward<X>(x));
     if (!a.await_ready()) {
-        foreign_operation<std::remove_reference_t<decltype(a)>> op(portal, a);
-        op.run();
+        foreign_operation<std::remove_reference_t<decltype(a)>> op(a);
+        op.run(portal);
     }
     return a.await_resume();
 }

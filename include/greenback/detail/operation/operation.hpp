@@ -80,17 +80,17 @@ enum class not_started {
 /// was called with: it hasn't returned. `Initiation` and `Args` are references.
 template <not_started NotStarted, class Result, class Initiation, class... Args> class operation : Result {
 public:
-    operation(any_portal& portal, Initiation&& initiation, Args&&... args) noexcept
-        : portal_(portal), initiation_(std::forward<Initiation>(initiation)), args_(std::forward<Args>(args)...) {}
+    explicit operation(Initiation&& initiation, Args&&... args) noexcept
+        : initiation_(std::forward<Initiation>(initiation)), args_(std::forward<Args>(args)...) {}
 
-    GREENBACK_SWITCH_PATH typename Result::type run() {
-        portal_.check_cancelled();
-        bool (*start)(void*) = &initiate<operation_handler_on_task<Result>>;
+    GREENBACK_SWITCH_PATH typename Result::type run(any_portal& portal) {
+        portal.check_cancelled();
+        bool (*start)(portal_base&, void*) = &initiate<operation_handler_on_task<Result>>;
         if constexpr (requires { initiation_.get_executor(); }) { // without one, the handler's executor is all there is
-            if (completes_on_task(initiation_, portal_))
+            if (completes_on_task(initiation_, portal))
                 start = &initiate<operation_handler<Result>>;
         }
-        if (!portal_.suspend_for_operation({start, static_cast<Result*>(this)})) [[unlikely]]
+        if (!portal.suspend_for_operation({start, static_cast<Result*>(this)})) [[unlikely]]
             rethrow_not_started();
         return this->get();
     }
@@ -102,9 +102,9 @@ private:
     /// Runs on the resumer's stack, the fiber being out. Once the initiation has the handler, the operation may be over
     /// at any moment and this object with it.
     /// @returns whether the fiber is to go on at once
-    template <class Handler> static bool initiate(void* self) {
+    template <class Handler> static bool initiate(portal_base& portal, void* self) {
         auto& op = static_cast<operation&>(*static_cast<Result*>(self));
-        Handler handler(op.portal_);
+        Handler handler(static_cast<any_portal&>(portal));
         try {
             std::apply(
                 [&](auto&... args) {
@@ -132,7 +132,6 @@ private:
         std::rethrow_exception(thrown);
     }
 
-    any_portal& portal_;
     Initiation&& initiation_;
     std::tuple<Args&&...> args_;
     union {
@@ -163,6 +162,6 @@ public:
         token.portal.check_abandoned(); // what puts the operation together may have awaited
         using operation = greenback::detail::operation<greenback::detail::not_started::throws_as_asio, result,
                                                        Initiation&&, InitArgs&&...>;
-        return operation(token.portal, std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...).run();
+        return operation(std::forward<Initiation>(initiation), std::forward<InitArgs>(args)...).run(token.portal);
     }
 };

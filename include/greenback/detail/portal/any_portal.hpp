@@ -57,6 +57,7 @@ public:
     /// one of the fiber's, 6 ns each.
     GREENBACK_SWITCH_PATH void resume_from_operation() {
         any_portal* self = this;
+        fetch_frames(own_fiber());
         begin_resumption(*self);
         switch_in(self, word_for(resumed_by::its_operation));
         end_resumption(*self);
