@@ -345,6 +345,11 @@ def plot(path, title, unit, bars, note="", logarithmic=False):
     return True
 
 
+def echo_groups(r):
+    """Whose servers there are: by name, the results they are in and their group there."""
+    return ((r.asio, r, "await"), (r.newest.asio, r.newest, "await"), ("Boost.Asio", r, "spawn"))
+
+
 def plots(r, folder):
     t = r.time
     made = {}
@@ -381,9 +386,10 @@ def plots(r, folder):
             ("thread: std::future", t("peers", "thread_future"), False),
             ("thread: std::async", t("peers", "thread_async"), False),
         ], "The scale is logarithmic.", logarithmic=True)
-    echo = [(f"{name}: {server}" + ("" if server == "co_await" else ", ten calls deep"), results.rate(group, server), server != "co_await")
-            for name, results, group in ((r.asio, r, "await"), (r.newest.asio, r.newest, "await"), ("Boost.Asio", r, "spawn"))
-            for server in ("co_await", "await_", "use_portal")]
+    echo = []
+    for name, results, group in echo_groups(r):
+        echo.append((f"{name}: co_await", results.rate(group, "co_await"), False))
+        echo += [(f"{name}: {server}, ten calls deep", results.rate(group, server), True) for server in ("await_", "use_portal")]
     echo.append(("Boost.Asio: asio::spawn, ten calls deep", r.rate("spawn", "spawn"), False))
     made["echo"] = plot(folder / "benchmarks-echo.svg", f"Line-echo server on one thread, {connections_text(CONNECTIONS)}",
                         "requests/s", echo)
@@ -423,7 +429,7 @@ def limit_table(r):
 
 def echo_table(r, connections):
     native, rows = "co_await", []
-    for name, results, group in ((r.asio, r, "await"), (r.newest.asio, r.newest, "await"), ("Boost.Asio", r, "spawn")):
+    for name, results, group in echo_groups(r):
         for n, server in results.echo[group]:
             if n == connections:
                 rows.append((name, f"`{server}`", figure(results.rate(group, server, n)),
@@ -446,8 +452,8 @@ def threads_table(r):
                          if n in results.processor_times and name.startswith("own_loop") else "" for n in names]
             rows.append((f"`{name}`", *(figure(1e3 / x if x else None) for x in (one, two)), figure(divide(one, two)), *processor))
         out += f"\n{results.asio}:\n\n"
-        out += table(("row", "one thread, million/s", "two threads, million/s", "two / one", "processor ns, one thread", "two"), rows) \
-            if results.times["threads"] else "Not measured.\n"
+        head = ("row", "one thread, million/s", "two threads, million/s", "two / one", "processor ns, one thread", "two")
+        out += table(head, rows) if results.times["threads"] else "Not measured.\n"
     return out.removeprefix("\n")
 
 
