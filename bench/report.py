@@ -27,7 +27,7 @@ class Results:
         self.newest = Results(folder / "newest", False) if has_newest else None
         configuration = " ".join(self.lines("asio.txt"))
         found = re.search(r"Asio [0-9.]+[0-9]", configuration)
-        self.asio = found[0] if found else "Asio" if has_newest else "the newest Asio"
+        self.asio = found[0] if found else "Asio" if has_newest else "Newest Asio"
         self.processor_times = {}  # of the rows whose measure is real time, of any program
         self.times = {name: self.read_times(name) for name in ("await", "await_o3", "spawn", "peers", "threads")}
         self.echo = {"await": self.read_echo("echo"), "spawn": self.read_echo("echo_beside_spawn")}
