@@ -7,10 +7,13 @@
 //     spawn        the same with asio::spawn's yield_context passed down (in bench_echo_beside_spawn)
 //
 // They take turns, round after round. The client, in this process, keeps one line on its way on each of its
-// connections. Where there are two processors the server has one and the client the other. Prints the requests per
-// second, and the server's processor time per request, which says more where the client is what limits the throughput.
+// connections, which are new ones each time. Where there are two processors the server has one and the client the
+// other. Prints the requests per second, and the server's processor time per request, which says more where the client
+// is what limits the throughput.
 //
 //     bench_echo [--rounds <n>] [--milliseconds <n>] [--connections <n>]
+//
+// The exit status is 77 where the system does not allow a process that many connections.
 
 #include "support/operations.hpp"
 
@@ -27,6 +30,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -37,6 +41,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -230,6 +235,14 @@ struct server {
             fail("clock");
         return double(t.tv_sec) * 1e9 + double(t.tv_nsec);
     }
+
+    /// Sessions that end are work too: it must not be done while the next server is measured.
+    void wait_until_idle() const {
+        for (double before = -1, now = processor_nanoseconds(); now != before; now = processor_nanoseconds()) {
+            before = now;
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        }
+    }
 };
 
 int connect_to(unsigned short port) {
@@ -267,38 +280,70 @@ void measure(server& s, int connections, std::chrono::milliseconds duration) {
 
     std::array<epoll_event, 256> events;
     std::array<char, 4096> received;
-    auto const run_for = [&](clock::duration d) {
+    // Waits for answers, and returns how many have come.
+    auto const receive = [&](bool ask_again) {
         long answers = 0;
-        for (auto const end = clock::now() + d; clock::now() < end;) {
-            int const n = ::epoll_wait(epoll, events.data(), int(events.size()), 1000);
-            if (n <= 0)
-                fail("no answer");
-            for (int i = 0; i < n; ++i) {
-                int const fd = events[std::size_t(i)].data.fd;
-                ssize_t const bytes = ::recv(fd, received.data(), received.size(), 0);
-                if (bytes <= 0)
-                    fail("recv");
-                if (received[std::size_t(bytes) - 1] == '\n') { // the end of the one line under way
-                    ++answers;
+        int const n = ::epoll_wait(epoll, events.data(), int(events.size()), 1000);
+        if (n <= 0)
+            fail("no answer");
+        for (int i = 0; i < n; ++i) {
+            int const fd = events[std::size_t(i)].data.fd;
+            ssize_t const bytes = ::recv(fd, received.data(), received.size(), 0);
+            if (bytes <= 0)
+                fail("recv");
+            if (received[std::size_t(bytes) - 1] == '\n') { // the end of the one line under way
+                ++answers;
+                if (ask_again)
                     send_line(fd);
-                }
             }
         }
         return answers;
     };
+    auto const ask_all = [&] {
+        for (int fd : sockets)
+            send_line(fd);
+    };
+    auto const receive_the_last = [&] {
+        for (long left = connections; left > 0;)
+            left -= receive(false);
+    };
+    auto const run_for = [&](clock::duration d) {
+        long answers = 0;
+        for (auto const end = clock::now() + d; clock::now() < end;)
+            answers += receive(true);
+        return answers;
+    };
 
-    for (int fd : sockets)
-        send_line(fd);
-    run_for(duration / 10); // not counted: the connections are made
+    // Not counted: the sessions begin, each with a line, and the processors get into step.
+    ask_all();
+    receive_the_last();
+    ask_all();
+    run_for(duration / 10);
     double const processor = s.processor_nanoseconds();
     auto const start = clock::now();
     long const answers = run_for(duration);
     double const seconds = std::chrono::duration<double>(clock::now() - start).count();
     s.requests_per_second.push_back(double(answers) / seconds);
     s.nanoseconds_per_request.push_back((s.processor_nanoseconds() - processor) / double(answers));
+    receive_the_last();
     for (int fd : sockets)
         ::close(fd);
     ::close(epoll);
+    s.wait_until_idle();
+}
+
+/// May this process, and a server, which inherits the limit, have that many connections?
+bool allow_connections(int connections) {
+    rlimit limit{};
+    auto const needed = rlim_t(connections) + 64; // and what else a process has open
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        fail("getrlimit");
+    if (limit.rlim_cur >= needed)
+        return true;
+    if (limit.rlim_max < needed)
+        return false;
+    limit.rlim_cur = needed;
+    return ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
 double median(std::vector<double> values) {
@@ -310,7 +355,7 @@ double median(std::vector<double> values) {
 } // namespace
 
 int main(int argc, char** argv) {
-    int rounds = 5, milliseconds = 300, connections = 32;
+    int rounds = 5, milliseconds = 300, connections = 50;
     for (int i = 1; i < argc; i += 2) {
         std::string_view const option = argv[i];
         int* const value = option == "--rounds"         ? &rounds
@@ -323,6 +368,11 @@ int main(int argc, char** argv) {
         }
     }
 
+    if (!allow_connections(connections)) {
+        std::fprintf(stderr, "%d connections are more than the system allows a process (ulimit -n)\n", connections);
+        return 77;
+    }
+
     std::vector<std::unique_ptr<server>> servers;
     for (server_kind const& kind : kinds)
         servers.push_back(std::make_unique<server>(kind));
@@ -332,11 +382,11 @@ int main(int argc, char** argv) {
         for (std::size_t i = 0; i < servers.size(); ++i) {
             server& s = *servers[(i + std::size_t(round)) % servers.size()]; // another one begins each round
             measure(s, connections, std::chrono::milliseconds(milliseconds));
-            std::printf("round %-3d %-12s %10.0f requests/s %10.0f ns/request\n", round + 1, s.kind->name,
-                        s.requests_per_second.back(), s.nanoseconds_per_request.back());
+            std::printf("round %-3d %-12s %5d connections %10.0f requests/s %10.0f ns/request\n", round + 1,
+                        s.kind->name, connections, s.requests_per_second.back(), s.nanoseconds_per_request.back());
         }
     }
     for (auto const& s : servers)
-        std::printf("median    %-12s %10.0f requests/s %10.0f ns/request\n", s->kind->name,
+        std::printf("median    %-12s %5d connections %10.0f requests/s %10.0f ns/request\n", s->kind->name, connections,
                     median(s->requests_per_second), median(s->nanoseconds_per_request));
 }

@@ -4,19 +4,32 @@
 
 import json
 import math
+import re
 import statistics
 import sys
 from html import escape
 from pathlib import Path
 
 
-class Results:
-    """What the programs have left in a folder. Whatever is missing reads as None, and the page says "not measured"."""
+CONNECTION_COUNTS = (1, 50, 2000)  # of the echo servers
+CONNECTIONS = 50  # where only one of them is shown
 
-    def __init__(self, folder):
+
+class Results:
+    """What the programs have left in a folder. Whatever is missing reads as None, and the page says "not measured".
+
+    `newest` is the same for the newest standalone Asio, which stands in a folder below: of the programs that are run with
+    it there are results, and nothing of the others.
+    """
+
+    def __init__(self, folder, has_newest=True):
         self.folder = folder
+        self.newest = Results(folder / "newest", False) if has_newest else None
+        configuration = " ".join(self.lines("asio.txt"))
+        found = re.search(r"Asio [0-9.]+[0-9]", configuration)
+        self.asio = found[0] if found else "Asio" if has_newest else "Newest Asio"
         self.processor_times = {}  # of the rows whose measure is real time, of any program
-        self.times = {name: self.read_times(name) for name in ("await", "spawn", "peers", "threads")}
+        self.times = {name: self.read_times(name) for name in ("await", "await_o3", "spawn", "peers", "threads")}
         self.echo = {"await": self.read_echo("echo"), "spawn": self.read_echo("echo_beside_spawn")}
         self.memory = self.read_memory()
         self.allocations = self.read_values("allocations")
@@ -49,12 +62,12 @@ class Results:
         return times
 
     def read_echo(self, name):
-        """server → [(requests per second, processor nanoseconds per request)], one for each round."""
+        """(connections, server) → [(requests per second, processor nanoseconds per request)], one for each round."""
         rounds = {}
         for line in self.lines(f"{name}.txt"):
             words = line.split()
             if words[0] == "round":
-                rounds.setdefault(words[2], []).append((float(words[3]), float(words[5])))
+                rounds.setdefault((int(words[3]), words[2]), []).append((float(words[5]), float(words[7])))
         return rounds
 
     def read_values(self, name):
@@ -97,22 +110,31 @@ class Results:
     def count(self, group, row):
         return self.instructions.get(group, {}).get(row)
 
-    def rate(self, group, server):
-        rounds = self.echo[group].get(server)
+    def rate(self, group, server, connections=CONNECTIONS):
+        rounds = self.echo[group].get((connections, server))
         return statistics.median(r for r, _ in rounds) if rounds else None
 
-    def cost(self, group, server):
-        rounds = self.echo[group].get(server)
+    def cost(self, group, server, connections=CONNECTIONS):
+        rounds = self.echo[group].get((connections, server))
         return statistics.median(c for _, c in rounds) if rounds else None
 
-    def echo_ratio(self, group, server, other):
-        """The median of the ratios within a round: what slows down a round slows down both."""
-        a, b = self.echo[group].get(server), self.echo[group].get(other)
-        return statistics.median(x / y for (x, _), (y, _) in zip(a, b)) if a and b else None
+    def echo_ratio(self, group, server, other, connections=CONNECTIONS, value=0):
+        """The median of the ratios within a round: what slows down a round slows down both. Of rates; of costs, if 1."""
+        a, b = (self.echo[group].get((connections, name)) for name in (server, other))
+        return statistics.median(x[value] / y[value] for x, y in zip(a, b)) if a and b else None
+
+    def throughput(self, row):
+        """Per second, of a row of bench_threads, with two threads."""
+        time = self.time("threads", f"{row}/2")
+        return 1e9 / time if time else None
 
 
 def divide(a, b):
     return a / b if a is not None and b else None
+
+
+def add(a, b):
+    return a + b if None not in (a, b) else None
 
 
 def figure(value, digits=3):
@@ -135,67 +157,127 @@ def table(head, rows, left=1):
 # ---- the targets -----------------------------------------------------------------------------------------------------
 
 
-def target_rows(r):
-    """(what, measured, "≤" or "≥", target, aim or None), times first, then instructions."""
-    t, n = r.time, r.count
+# (what, measured, "≤" or "≥", target, aim), where target and aim may be None.
 
-    def beyond(get, group):
-        a, c, switch = (get(group, row) for row in ("await_ready", "co_await_ready", "boost_context_round_trip"))
-        return (a - c) / switch if None not in (a, c, switch) else None
 
-    def ratio(get, group, row, other):
-        return divide(get(group, row), get(group, other))
+def ratio(get, group, row, other):
+    return divide(get(group, row), get(group, other))
 
-    portals = r.memory["portals"]
-    allocating = ("await_ready", "await_post", "use_portal_post", "use_portal_post_ten_deep", "await_post_with_ensure_portal")
-    allocations = [r.allocations.get(row) for row in allocating]
-    times = [
-        ("(`await_` − `co_await`) of a ready `awaitable`, over one Boost.Context round trip", beyond(t, "await"), "≤", 0.3, 0.1),
-        ("`await_` / `co_await` of `asio::post(ex, use_awaitable)`", ratio(t, "await", "await_post", "co_await_post"), "≤", 1.15, 1.08),
+
+# How deep an await is → the bare switch that is its limit, and the ending of its row's name.
+DEPTHS = {
+    "": ("boost_context_round_trip", ""),
+    "three calls deep": ("switch_with_calls_three_deep", "_three_deep"),
+    "ten calls deep": ("switch_with_calls_ten_deep", "_ten_deep"),
+}
+
+
+def limit(get, group, depth=""):
+    """The least that an await that suspends could take: a handler's way through the event loop, and a switch and back."""
+    return add(get(group, "handler_post"), get(group, DEPTHS[depth][0]))
+
+
+def on_own_executor(get, group, depth=""):
+    return get(group, "use_portal_post_on_own_executor" + DEPTHS[depth][1])
+
+
+def asio_targets(r, is_newest):
+    """What has a target with each standalone Asio; where there are two, the one for the newest is the second."""
+    t = r.time
+
+    def either(target, of_newest):
+        return of_newest if is_newest else target
+
+    a, c, switch = (t("await", row) for row in ("await_ready", "co_await_ready", "boost_context_round_trip"))
+    rows = [
+        ("(`await_` − `co_await`) of a ready `awaitable`, over one Boost.Context round trip",
+         (a - c) / switch if None not in (a, c, switch) else None, "≤", 0.3, 0.1),
+        ("`await_` / `co_await` of `asio::post(ex, use_awaitable)`",
+         ratio(t, "await", "await_post", "co_await_post"), "≤", either(1.10, 1.06), None),
         ("`asio::post(ex, use_portal)` / `co_await asio::post(ex, use_awaitable)`",
-         ratio(t, "await", "use_portal_post", "co_await_post"), "≤", 0.70, 0.60),
-        ("`asio::post(ex, use_portal)` / the same with `asio::spawn`'s `yield`",
-         ratio(t, "spawn", "use_portal_post", "spawn_post"), "≤", 0.62, 0.55),
-        ("… ten calls deep", ratio(t, "spawn", "use_portal_post_ten_deep", "spawn_post_ten_deep"), "≤", 0.68, None),
-        ("`await_(awaitable)` / `co_spawn(awaitable, yield)` inside `asio::spawn`",
-         ratio(t, "spawn", "await_ready", "spawn_co_spawn_ready"), "≤", 0.06, None),
+         ratio(t, "await", "use_portal_post", "co_await_post"), "≤", either(0.65, 0.42), None),
+    ]
+    for level, group, target in (("-O2", "await", 1.7), ("-O3", "await_o3", 1.4)):
+        own = on_own_executor(t, group)
+        rows.append((f"`asio::post(ex, use_portal)` on the event loop's own executor / the limit, {level}",
+                     divide(own, limit(t, group)), "≤", target, None))
+    for level, group in (("-O2", "await"), ("-O3", "await_o3")):
+        own = on_own_executor(t, group)
+        for depth, target in (("three calls deep", 1.6), ("ten calls deep", 1.8)):
+            rows.append((f"… {depth} / not deep, {level}", divide(on_own_executor(t, group, depth), own), "≤", target, None))
+    rows += [
         ("`with_portal_run_sync(nothing)` / `co_await child()`",
          ratio(t, "await", "with_portal_run_sync_nothing", "co_await_child"), "≤", 2.0, 1.75),
         ("`portal.run(nothing)` / `co_await child()`", ratio(t, "await", "portal_run_nothing", "co_await_child"), "≤", 1.95, None),
+        ("`portal.run(nothing)` / `with_portal_run_sync(nothing)`",
+         ratio(t, "await", "portal_run_nothing", "with_portal_run_sync_nothing"), "≤", 1.05, None),
         ("a `co_spawn`ed task with a portal, made, run and ended / a plain `co_spawn`ed coroutine",
          ratio(t, "await", "co_spawn_with_portal_run_sync", "co_spawn_child"), "≤", 1.15, None),
         ("`co_await` of `post` in a task with `ensure_portal` / without",
-         ratio(t, "await", "co_await_post_with_ensure_portal", "co_await_post"), "≤", 1.20, 1.08),
+         ratio(t, "await", "co_await_post_with_ensure_portal", "co_await_post"), "≤", either(1.15, 1.10), None),
+        ("`thread_pool` of two threads, throughput: `asio::post(ex, use_portal)` / `co_await` of `post`",
+         divide(r.throughput("pool_posts"), r.throughput("pool_co_await_posts")), "≥", 1.5, None),
+        ("… `with_portal_run_sync(nothing)` / `co_await child()`",
+         divide(r.throughput("pool_portals"), r.throughput("pool_coroutines")), "≥", 0.85, None),
+    ]
+    for server, target in (("use_portal", 0.99), ("await_", 0.97)):
+        for n in CONNECTION_COUNTS:
+            what = f"line-echo server, ten calls deep in `{server}`: throughput / a native `co_await` server's" \
+                if n == 1 else "…"
+            rows.append((f"{what}, {connections_text(n)}", r.echo_ratio("await", server, "co_await", n), "≥", target, None))
+    return rows
+
+
+def connections_text(n):
+    return "1 connection" if n == 1 else f"{n:,} connections"
+
+
+def target_rows(r):
+    """What is measured with one Asio only."""
+    t, n = r.time, r.count
+    portals = r.memory["portals"]
+    allocating = ("await_ready", "await_post", "use_portal_post", "use_portal_post_ten_deep", "await_post_with_ensure_portal")
+    allocations = [r.allocations.get(row) for row in allocating]
+    return [
+        ("`asio::post(ex, use_portal)` / the same with `asio::spawn`'s `yield`",
+         ratio(t, "spawn", "use_portal_post", "spawn_post"), "≤", 0.56, None),
+        ("… ten calls deep", ratio(t, "spawn", "use_portal_post_ten_deep", "spawn_post_ten_deep"), "≤", 0.68, None),
+        ("`await_(awaitable)` / `co_spawn(awaitable, yield)` inside `asio::spawn`",
+         ratio(t, "spawn", "await_ready", "spawn_co_spawn_ready"), "≤", 0.06, None),
         ("heap allocations per await once warm", None if None in allocations else sum(allocations), "≤", 0, None),
         (f"KiB resident per portal, {portals.get('count', 0):,.0f} of them suspended three calls deep in `use_portal`, all included",
          portals.get("resident_kib_each"), "≤", 4.7, 4.45),
         ("time to make each of them / to touch a page at the same distance",
          divide(portals.get("nanoseconds_to_make_each"), r.memory["pages"].get("nanoseconds_to_make_each")), "≤", 1.25, None),
         ("line-echo server, handler ten calls deep in `await_`: throughput / a native `co_await` server's",
-         r.echo_ratio("await", "await_", "co_await"), "≥", 0.97, None),
+         r.echo_ratio("spawn", "await_", "co_await"), "≥", None, None),
         ("… / an `asio::spawn` server's", r.echo_ratio("spawn", "await_", "spawn"), "≥", 1.0, None),
+        ("instructions: `asio::post(ex, use_portal)` / the same with `asio::spawn`'s `yield`",
+         ratio(n, "spawn", "use_portal_post", "spawn_post"), "≤", None, None),
+        ("… ten calls deep", ratio(n, "spawn", "use_portal_post_ten_deep", "spawn_post_ten_deep"), "≤", None, None),
+        ("… `await_(awaitable)` / `co_spawn(awaitable, yield)` inside `asio::spawn`",
+         ratio(n, "spawn", "await_ready", "spawn_co_spawn_ready"), "≤", None, None),
     ]
-    instructions = [
+
+
+def instruction_targets(r):
+    n = r.count
+    return [
         ("`await_` / `co_await` of a ready `awaitable`", ratio(n, "await", "await_ready", "co_await_ready"), "≤", 1.0, None),
         ("`asio::post(ex, use_portal)` / `co_await asio::post(ex, use_awaitable)`",
          ratio(n, "await", "use_portal_post", "co_await_post"), "≤", 0.62, None),
         ("`with_portal_run_sync(nothing)` / `co_await child()`",
          ratio(n, "await", "with_portal_run_sync_nothing", "co_await_child"), "≤", 1.95, None),
+        ("`asio::post(ex, use_portal)` on the event loop's own executor: instructions", on_own_executor(n, "await"), "≤", 460, None),
+        ("… the limit: a handler's `post` and a bare switch there and back", limit(n, "await"), "≤", None, None),
+        ("`await_` / `co_await` of `asio::post(ex, use_awaitable)`", ratio(n, "await", "await_post", "co_await_post"),
+         "≤", None, None),
+        ("`portal.run(nothing)` / `co_await child()`", ratio(n, "await", "portal_run_nothing", "co_await_child"), "≤", None, None),
+        ("a `co_spawn`ed task with a portal / a plain `co_spawn`ed coroutine",
+         ratio(n, "await", "co_spawn_with_portal_run_sync", "co_spawn_child"), "≤", None, None),
+        ("`co_await` of `post` in a task with `ensure_portal` / without",
+         ratio(n, "await", "co_await_post_with_ensure_portal", "co_await_post"), "≤", None, None),
     ]
-    # Without a target of their own.
-    for what, group, row, other in (
-        ("`await_` / `co_await` of `asio::post(ex, use_awaitable)`", "await", "await_post", "co_await_post"),
-        ("`asio::post(ex, use_portal)` / the same with `asio::spawn`'s `yield`", "spawn", "use_portal_post", "spawn_post"),
-        ("… ten calls deep", "spawn", "use_portal_post_ten_deep", "spawn_post_ten_deep"),
-        ("`await_(awaitable)` / `co_spawn(awaitable, yield)` inside `asio::spawn`", "spawn", "await_ready", "spawn_co_spawn_ready"),
-        ("`portal.run(nothing)` / `co_await child()`", "await", "portal_run_nothing", "co_await_child"),
-        ("a `co_spawn`ed task with a portal / a plain `co_spawn`ed coroutine", "await", "co_spawn_with_portal_run_sync",
-         "co_spawn_child"),
-        ("`co_await` of `post` in a task with `ensure_portal` / without", "await", "co_await_post_with_ensure_portal",
-         "co_await_post"),
-    ):
-        instructions.append((what, ratio(n, group, row, other), "≤", None, None))
-    return times, instructions
 
 
 def verdict(measured, sense, target, aim):
@@ -210,14 +292,17 @@ def verdict(measured, sense, target, aim):
     return "meets, and the aim" if aim is not None and reaches(aim) else "meets"
 
 
-def target_table(rows):
-    cells = []
-    for what, measured, sense, target, aim in rows:
-        goal = "" if target is None else f"{sense} {target:g}" + (f", aim {aim:g}" if aim is not None else "")
-        # One digit more than the targets have, so that a near miss is seen to be one.
-        shown = figure(measured) if measured in (None, 0) else f"{measured:.3f}"
-        cells.append((what, shown, goal, verdict(measured, sense, target, aim)))
-    return table(("", "measured", "target", ""), cells)
+def target_table(*columns):
+    """Each column is its heading and rows, which are the same in each but for what was measured, and the target."""
+    head, lines = [""], [[what] for what, *_ in columns[0][1]]
+    for heading, rows in columns:
+        head += [heading, "target", ""]
+        for line, (_, measured, sense, target, aim) in zip(lines, rows, strict=True):
+            goal = "" if target is None else f"{sense} {target:g}" + (f", aim {aim:g}" if aim is not None else "")
+            # One digit more than the targets have, so that a near miss is seen to be one.
+            shown = figure(measured) if measured in (None, 0) or measured >= 100 else f"{measured:.3f}"
+            line += [shown, goal, verdict(measured, sense, target, aim)]
+    return table(head, lines)
 
 
 # ---- the plots -------------------------------------------------------------------------------------------------------
@@ -270,15 +355,22 @@ def plot(path, title, unit, bars, note="", logarithmic=False):
     return True
 
 
+def echo_groups(r):
+    """Whose servers there are: by name, the results they are in and their group there."""
+    return ((r.asio, r, "await"), (r.newest.asio, r.newest, "await"), ("Boost.Asio", r, "spawn"))
+
+
 def plots(r, folder):
     t = r.time
     made = {}
     made["await"] = plot(
-        folder / "benchmarks-await.svg", "One await that suspends, standalone Asio", "ns",
+        folder / "benchmarks-await.svg", f"One await that suspends, {r.asio}", "ns",
         [
             ("co_await post(use_awaitable)", t("await", "co_await_post"), False),
             ("await_(post(use_awaitable))", t("await", "await_post"), True),
             ("post(use_portal)", t("await", "use_portal_post"), True),
+            ("post(use_portal), the loop's own executor", on_own_executor(t, "await"), True),
+            ("its limit: a handler and a bare switch", limit(t, "await"), False),
             ("co_await post, ten coroutines deep", t("await", "co_await_post_ten_deep"), False),
             ("post(use_portal), ten calls deep", t("await", "use_portal_post_ten_deep"), True),
         ])
@@ -304,54 +396,75 @@ def plots(r, folder):
             ("thread: std::future", t("peers", "thread_future"), False),
             ("thread: std::async", t("peers", "thread_async"), False),
         ], "The scale is logarithmic.", logarithmic=True)
-    made["echo"] = plot(
-        folder / "benchmarks-echo.svg", "Line-echo server on one thread", "requests/s",
-        [
-            ("Asio: co_await", r.rate("await", "co_await"), False),
-            ("Asio: await_, ten calls deep", r.rate("await", "await_"), True),
-            ("Asio: use_portal, ten calls deep", r.rate("await", "use_portal"), True),
-            ("Boost.Asio: co_await", r.rate("spawn", "co_await"), False),
-            ("Boost.Asio: await_, ten calls deep", r.rate("spawn", "await_"), True),
-            ("Boost.Asio: use_portal, ten calls deep", r.rate("spawn", "use_portal"), True),
-            ("Boost.Asio: asio::spawn, ten calls deep", r.rate("spawn", "spawn"), False),
-        ])
+    echo = []
+    for name, results, group in echo_groups(r):
+        echo.append((f"{name}: co_await", results.rate(group, "co_await"), False))
+        echo += [(f"{name}: {server}, ten calls deep", results.rate(group, server), True) for server in ("await_", "use_portal")]
+    echo.append(("Boost.Asio: asio::spawn, ten calls deep", r.rate("spawn", "spawn"), False))
+    made["echo"] = plot(folder / "benchmarks-echo.svg", f"Line-echo server on one thread, {connections_text(CONNECTIONS)}",
+                        "requests/s", echo)
     return made
 
 
 # ---- the page --------------------------------------------------------------------------------------------------------
 
 
-def time_table(r, group, with_instructions):
+def time_table(r, group, with_instructions=False, with_o3=False):
     rows = []
     for row in r.times[group]:
-        spread = r.spread(group, row)
-        cells = [f"`{row}`", figure(r.time(group, row)), "" if spread is None else f"± {spread:.1%}"]
+        cells = [f"`{row}`"]
+        for name in (group, f"{group}_o3") if with_o3 else (group,):
+            spread = r.spread(name, row)
+            cells += [figure(r.time(name, row)), "" if spread is None else f"± {spread:.1%}"]
         if with_instructions:
             count = r.count(group, row)
             cells.append("" if count is None else f"{count:,}")
         rows.append(cells)
-    return table(("row", "ns, median", "spread") + (("instructions",) if with_instructions else ()), rows)
+    head = ["row", "ns, median", "spread"] + ["ns at -O3", "spread"] * with_o3 + ["instructions"] * with_instructions
+    return table(head, rows)
 
 
-def echo_table(r, group):
+def limit_table(r):
+    """The limit of an await that suspends, and what is over it, as deep as the rows are: for each Asio and optimization."""
+    columns = [(x, group) for x in (r, r.newest) for group in ("await", "await_o3")]
+    rows = []
+    for depth, (switch, _) in DEPTHS.items():
+        least = [limit(x.time, group, depth) for x, group in columns]
+        own = [on_own_executor(x.time, group, depth) for x, group in columns]
+        rows.append((f"the limit{', ' * bool(depth)}{depth}: `handler_post` + `{switch}`, ns", *map(figure, least)))
+        rows.append((f"`use_portal_post_on_own_executor{DEPTHS[depth][1]}`, ns", *map(figure, own)))
+        rows.append(("… / the limit", *(figure(divide(a, b)) for a, b in zip(own, least))))
+    return table(("", *(f"{x.asio}, {'-O3' if group.endswith('o3') else '-O2'}" for x, group in columns)), rows)
+
+
+def echo_table(r, connections):
     native, rows = "co_await", []
-    for server in r.echo[group]:
-        rows.append((f"`{server}`", figure(r.rate(group, server)), figure(r.echo_ratio(group, server, native)),
-                     figure(r.cost(group, server)), figure(divide(r.cost(group, server), r.cost(group, native)))))
-    return table(("server", "requests/s", "/ `co_await`", "processor ns per request", "/ `co_await`"), rows)
+    for name, results, group in echo_groups(r):
+        for n, server in results.echo[group]:
+            if n == connections:
+                rows.append((name, f"`{server}`", figure(results.rate(group, server, n)),
+                             figure(results.echo_ratio(group, server, native, n)), figure(results.cost(group, server, n)),
+                             figure(results.echo_ratio(group, server, native, n, value=1))))
+    return table(("", "server", "requests/s", "/ `co_await`", "processor ns per request", "/ `co_await`"), rows, left=2)
 
 
 def threads_table(r):
-    rows = []
-    for name in ("own_loop_coroutines", "own_loop_portals", "own_loop_hundred_portals_at_once", "own_loop_posts",
-                 "pool_coroutines", "pool_portals", "pool_co_await_posts", "pool_posts"):
-        names = [f"{name}/threads:{n}" if name.startswith("own_loop") else f"{name}/{n}" for n in (1, 2)]
-        one, two = (r.time("threads", n) for n in names)
-        # The pool's threads are not the benchmark's own: their processor time is not known.
-        processor = [figure(statistics.median(r.processor_times[n])) if n in r.processor_times and name.startswith("own_loop")
-                     else "" for n in names]
-        rows.append((f"`{name}`", *(figure(1e3 / x if x else None) for x in (one, two)), figure(divide(one, two)), *processor))
-    return table(("row", "one thread, million/s", "two threads, million/s", "two / one", "processor ns, one thread", "two"), rows)
+    """A table for each Asio."""
+    out = ""
+    for results in (r, r.newest):
+        rows = []
+        for name in ("own_loop_coroutines", "own_loop_portals", "own_loop_hundred_portals_at_once", "own_loop_posts",
+                     "pool_coroutines", "pool_portals", "pool_co_await_posts", "pool_posts"):
+            names = [f"{name}/threads:{n}" if name.startswith("own_loop") else f"{name}/{n}" for n in (1, 2)]
+            one, two = (results.time("threads", n) for n in names)
+            # The pool's threads are not the benchmark's own: their processor time is not known.
+            processor = [figure(statistics.median(results.processor_times[n]))
+                         if n in results.processor_times and name.startswith("own_loop") else "" for n in names]
+            rows.append((f"`{name}`", *(figure(1e3 / x if x else None) for x in (one, two)), figure(divide(one, two)), *processor))
+        out += f"\n{results.asio}:\n\n"
+        head = ("row", "one thread, million/s", "two threads, million/s", "two / one", "processor ns, one thread", "two")
+        out += table(head, rows) if results.times["threads"] else "Not measured.\n"
+    return out.removeprefix("\n")
 
 
 def memory_table(r):
@@ -371,20 +484,30 @@ def memory_table(r):
     return table(("", *(f"{r.memory[k]['count']:,.0f} {k}" for k in kinds)), rows)
 
 
-def in_short(await_post, use_portal_post, co_await_post, await_ready, co_await_ready, portal_kib, coroutine_kib):
+def in_short(r):
     """What most readers have come for. Nothing if a figure is missing."""
-    if None in (await_post, use_portal_post, co_await_post, await_ready, co_await_ready, portal_kib, coroutine_kib):
+    t = r.time
+    figures = [on_own_executor(t, "await"), limit(t, "await"),
+               *(t("await", row) for row in ("use_portal_post", "await_post", "co_await_post", "await_ready", "co_await_ready")),
+               *(r.memory[kind].get("resident_kib_each") for kind in ("portals", "coroutines"))]
+    if None in figures:
         return ""
-    return (f"An operation that suspends takes {figure(use_portal_post)} ns with `use_portal` and {figure(await_post)} ns with "
-            f"`await_`, where `co_await` takes {figure(co_await_post)} ns; an `awaitable` that is ready takes "
-            f"{figure(await_ready)} ns with `await_`, {figure(co_await_ready)} ns with `co_await`; a portal that waits holds "
-            f"{figure(portal_kib)} KiB, a coroutine {figure(coroutine_kib)} KiB.\n\n")
+    own, least, portal, await_, native, ready, native_ready, portal_kib, coroutine_kib = map(figure, figures)
+    return (f"An operation that suspends takes {portal} ns with `use_portal` (on the event loop's own executor {own} ns, where a "
+            f"bare handler and a bare switch take {least} ns) and {await_} ns with `await_`, where `co_await` takes {native} ns; an "
+            f"`awaitable` that is ready takes {ready} ns with `await_`, {native_ready} ns with `co_await`; a portal that waits holds "
+            f"{portal_kib} KiB, a coroutine {coroutine_kib} KiB.\n\n")
 
 
 def page(r, made):
-    times, instructions = target_rows(r)
-    short = sum("short" in verdict(*row[1:]) for row in times + instructions)
-    missing = sum(row[1] is None for row in times + instructions)
+    newest = r.newest
+    times = [(r.asio, asio_targets(r, False)), (newest.asio, asio_targets(newest, True))]
+    instructions = [(x.asio, instruction_targets(x)) for x in (r, newest)]
+    others = target_rows(r)
+    targets = [row for rows in (*(rows for _, rows in times + instructions), others) for row in rows]
+    short = sum("short" in verdict(*row[1:]) for row in targets)
+    missing = sum(row[1] is None for row in targets)
+    why = Path(__file__).with_name("why.md")
     machine = dict(line for line in r.machine if len(line) == 2)
 
     def image(name, text):
@@ -393,25 +516,34 @@ def page(r, made):
     out = "# Benchmarks\n\n<!-- Written by bench/run. Don't edit: run it again. -->\n\n"
     if "quick" in machine:
         out += "**From a quick run: these figures only show that the benchmarks work.**\n\n"
-    out += in_short(*(r.time("await", row) for row in
-                      ("await_post", "use_portal_post", "co_await_post", "await_ready", "co_await_ready")),
-                    *(r.memory[kind].get("resident_kib_each") for kind in ("portals", "coroutines")))
+    out += in_short(r)
     out += "Below: the same as ratios, with a target for each; then everything that was measured, beside what else there is.\n"
     out += "\n## Targets\n\nRatios of medians; smaller is better unless the target says ≥. "
     out += "All targets are met." if not short + missing else \
-        f"{short} of {sum(row[3] is not None for row in times + instructions)} targets are missed" + \
+        f"{short} of {sum(row[3] is not None for row in targets)} targets are missed" + \
         (f", {missing} figures are missing." if missing else ".")
-    out += "\n\n" + target_table(times)
-    out += "\nInstructions per operation, which do not depend on what else the machine does:\n\n" + target_table(instructions)
+    out += ("\n\nThe limit of an await that suspends is what Asio takes to run a handler that was posted, and a bare switch there and "
+            "back: `handler_post` + `boost_context_round_trip`, measured in the same run. Where nothing else is said, programs are "
+            "compiled with -O2.\n\n" + target_table(*times))
+    out += "\nInstructions per operation, which do not depend on what else the machine does:\n\n" + target_table(*instructions)
+    out += (f"\nWith one Asio only: `asio::spawn`, and the server beside it with {connections_text(CONNECTIONS)}, on Boost.Asio; "
+            f"allocations and memory on {r.asio}.\n\n" + target_table(("measured", others)))
+    if why.exists():
+        out += "\n### Why\n\n" + why.read_text().strip() + "\n"
 
-    out += "\n## An await\n\n" + image("await", "Bars: nanoseconds per await") + time_table(r, "await", True)
+    out += "\n## An await\n\n" + image("await", "Bars: nanoseconds per await")
+    for results in (r, newest):
+        out += f"{results.asio}:\n\n" + (time_table(results, "await", with_instructions=True, with_o3=True)
+                                         if results.times["await"] else "Not measured.\n") + "\n"
+    out += ("What a bare switch takes that is left from within calls is the limit of rows that are so deep: the event loop enters it "
+            "from within one call, and the processor mispredicts the returns of calls that lie between the two.\n\n" + limit_table(r))
     out += "\n## Beside asio::spawn\n\n" + image("spawn", "Bars: nanoseconds, asio::spawn and portals")
     out += ("All on Boost.Asio. `asio::spawn` has no way to await an `awaitable` but to spawn it as a task "
             "(with `as_tuple(yield)`: plain `yield` can't be used for that on Boost 1.81).\n\n"
-            + time_table(r, "spawn", True))
+            + time_table(r, "spawn", with_instructions=True))
     out += "\n## Beside other libraries\n\n" + image("peers", "Bars: nanoseconds per wait, by library")
     out += ("Real time of one wait that suspends: to the scheduler and back (`post`, `yield`), or for a value that another "
-            "fiber or thread provides (`future`, `channel`).\n\n" + time_table(r, "peers", False))
+            f"fiber or thread provides (`future`, `channel`). On {r.asio}.\n\n" + time_table(r, "peers"))
     out += "\n## Threads\n\n"
     out += ("Throughput with one thread and with two. In the first rows each thread has an event loop of its own, so that "
             "greenback's pool of stacks (and malloc) is all they share: near 2 means that portals on different threads do not "
@@ -427,11 +559,13 @@ def page(r, made):
     out += table(("operation", "allocations"), [(f"`{k}`", f"{v:g}") for k, v in r.allocations.items()])
     out += "\n## A line-echo server\n\n" + image("echo", "Bars: requests per second, by server")
     out += ("Each server is a process with one thread; the `await_`, `use_portal` and `spawn` servers read and write each "
-            "line ten calls below the session's loop. They take turns in every round; the figures are medians, the ratios those "
-            "of the rounds.\n\nStandalone Asio:\n\n" + echo_table(r, "await") + "\nBoost.Asio:\n\n" + echo_table(r, "spawn"))
+            "line ten calls below the session's loop. A client in another process keeps a line on its way on each connection. "
+            "The servers take turns in every round; the figures are medians, the ratios those of the rounds.\n")
+    for n in CONNECTION_COUNTS:
+        out += f"\n{connections_text(n).capitalize()}:\n\n" + echo_table(r, n)
 
     out += "\n## Method\n\n"
-    out += ("`bench/run` builds the preset `bench` and writes this page. Times are processor times from Google Benchmark (real "
+    out += ("`bench/run` builds the presets `bench` and `newer-asio-bench` and writes this page. Times are processor times from Google Benchmark (real "
             "times beside other libraries and with several threads), medians of repetitions in an order that changes at "
             "random; the spread is half the distance between the quartiles. Instructions are counted by callgrind: each "
             "operation runs twice, a different number of times, and the difference leaves out what happens once. "

@@ -63,12 +63,9 @@ char const* reason(no_portal_because why) {
 
 } // namespace
 
-void throw_no_portal(std::source_location where, no_portal_because why) {
-    throw no_portal(place(where) + reason(why));
-}
+void throw_no_portal(std::source_location where, no_portal_because why) { throw no_portal(place(where) + reason(why)); }
 
-void throw_executor_mismatch(std::source_location where, std::type_info const& awaitable,
-                             std::type_info const& task) {
+void throw_executor_mismatch(std::source_location where, std::type_info const& awaitable, std::type_info const& task) {
     throw executor_mismatch(place(where) + " with an awaitable whose executor is " + readable(awaitable) +
                             " in a task whose executor is " + readable(task) +
                             ". Declare the awaitable with the task's executor type, or start it as a task of its own: "

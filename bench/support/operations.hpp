@@ -4,6 +4,8 @@
 // `for (auto _ : loop)`; each pass through it is one operation.
 #pragma once
 
+#include "bare_switch.hpp"
+
 #include <asio.hpp>
 #if defined(GREENBACK_USE_BOOST_ASIO)
 #include <boost/asio/spawn.hpp> // not in the header above
@@ -318,6 +320,8 @@ template <class Loop> void spawn_nothing(Loop& loop) {
     ROW(use_portal_post_on_own_executor) \
     ROW(use_portal_post_on_own_executor_three_deep) \
     ROW(use_portal_post_on_own_executor_ten_deep) \
+    ROW(switch_with_calls_three_deep) \
+    ROW(switch_with_calls_ten_deep) \
     ROW(co_await_post_with_ensure_portal) \
     ROW(await_post_with_ensure_portal) \
     ROW(co_await_child) \

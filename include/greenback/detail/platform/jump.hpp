@@ -42,24 +42,25 @@ GREENBACK_SWITCH_PATH inline arrival jump(context to, void* word) noexcept {
     arrival arrived;
     // `inline`: counted as one instruction where the compiler asks how large a function is that it might inline.
     asm volatile inline("leaq -128(%%rsp), %%rsp\n\t"
-                 "leaq 1f(%%rip), %%rax\n\t"
-                 "pushq %%rax\n\t"
-                 "jmp *%[switcher]\n"
-                 "1:\n\t"
-                 "leaq 128(%%rsp), %%rsp"
-                 : "=&a"(arrived.from), "=&d"(arrived.word), "+D"(to), "+S"(word)
-                 : [switcher] "m"(jump_fcontext_address)
-                 : "rcx", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
-                   "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "st",
-                   "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
+                        "leaq 1f(%%rip), %%rax\n\t"
+                        "pushq %%rax\n\t"
+                        "jmp *%[switcher]\n"
+                        "1:\n\t"
+                        "leaq 128(%%rsp), %%rsp"
+                        : "=&a"(arrived.from), "=&d"(arrived.word), "+D"(to), "+S"(word)
+                        : [switcher] "m"(jump_fcontext_address)
+                        : "rcx", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
+                          "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
+                          "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
 #if defined(__MMX__)
-                   ,
-                   "mm0", "mm1", "mm2", "mm3", "mm4", "mm5", "mm6", "mm7"
+                          ,
+                          "mm0", "mm1", "mm2", "mm3", "mm4", "mm5", "mm6", "mm7"
 #endif
 #if defined(__AVX512F__)
-                   ,
-                   "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26",
-                   "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+                          ,
+                          "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",
+                          "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5",
+                          "k6", "k7"
 #endif
     );
     return arrived;

@@ -104,8 +104,9 @@ protected:
     bool holds_task_;
     // Set by `prepare`, the last two again by `learn_whether_it_runs_on`.
     asio::cancellation_state* cancellation_;
-    void const* executor_;                     ///< the task's, of type `executor_type()`
-    std::type_info const* held_executor_type_; ///< of the task's executor, or of what is erased in it; null: not asked yet
+    void const* executor_; ///< the task's, of type `executor_type()`
+    std::type_info const*
+        held_executor_type_; ///< of the task's executor, or of what is erased in it; null: not asked yet
     void const* held_executor_;
 
 private:
