@@ -98,6 +98,19 @@ inline void forget([[maybe_unused]] fiber_state& s) noexcept {
 #endif
 }
 
+/// Where the stack of the caller has room for what is at `address`. AddressSanitizer may put a local variable somewhere
+/// else, to find out whether it is used after the function's return; clang does so unless it is told not to.
+inline void const* on_stack([[maybe_unused]] void const* address) noexcept {
+#if defined(GREENBACK_ASAN)
+    void* begin;
+    void* end;
+    if (void* const real =
+            __asan_addr_is_in_fake_stack(__asan_get_current_fake_stack(), const_cast<void*>(address), &begin, &end))
+        return real;
+#endif
+    return address;
+}
+
 /// Lets memory be used again, whatever is marked there.
 inline void unpoison([[maybe_unused]] void* begin, [[maybe_unused]] std::size_t bytes) noexcept {
 #if defined(GREENBACK_ASAN)

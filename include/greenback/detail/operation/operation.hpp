@@ -135,8 +135,8 @@ private:
     Initiation&& initiation_;
     std::tuple<Args&&...> args_;
     union {
-        /// What the initiation has thrown. Made by `initiate` where the fiber goes on without the operation: in nearly no
-        /// operation, so nothing is written for it in the others.
+        /// What the initiation has thrown. Made by `initiate` where the fiber goes on without the operation, which is
+        /// rare: so nothing is written for it otherwise.
         std::exception_ptr not_started_;
     };
 };

@@ -42,8 +42,8 @@ public:
 
     virtual asio::any_io_executor executor() const = 0;
 
-    /// Is `own`, of whatever type, the task's executor? What the task's `any_io_executor` holds stays where it is: so its
-    /// type has to be asked for only once.
+    /// Is `own`, of whatever type, the task's executor? What the task's `any_io_executor` holds stays where it is: so
+    /// its type has to be asked for only once.
     template <class Own> GREENBACK_SWITCH_PATH bool runs_on(Own const& own) noexcept {
         if (held_executor_type_ == &typeid(Own)) [[likely]]
             return *static_cast<Own const*>(held_executor_) == own;
@@ -52,14 +52,15 @@ public:
 
     /// In the handler: the operation is over, continue the task. The portal may be gone when this returns.
     ///
-    /// Nothing but the switch itself lies between the handler and the fiber. What is done before and after is called,
-    /// and has returned: a call that is left on one stack while returns are taken on another is mispredicted, and so is
-    /// one of the fiber's, 6 ns each.
+    /// `enter`, where nothing but the switch itself lies between the handler and the fiber: a call that is left on one
+    /// stack while returns are taken on the other is mispredicted, and so is one of the fiber's, 6 ns each. So this is
+    /// inlined in the handler, and short enough for the handler to be inlined in whatever calls it; what is long is
+    /// called after the switch.
     GREENBACK_SWITCH_PATH void resume_from_operation() {
         any_portal* self = this;
         fetch_frames(own_fiber());
         begin_resumption(*self);
-        switch_in(self, word_for(resumed_by::its_operation));
+        switch_in(self, operation_is_over);
         end_resumption(*self);
     }
     /// The handler is destroyed without having been called: let the task be destroyed, through its executor.
@@ -73,8 +74,9 @@ public:
     GREENBACK_SWITCH_PATH bool suspend_for_operation(after_suspend todo) {
         if (!holds_task_) [[unlikely]]
             return take_task_and_suspend(todo);
+        GREENBACK_ASSERT(holds_task(true));
         after_suspend_ = todo;
-        if (switch_out(own_fiber()) == word_for(resumed_by::its_operation)) [[likely]]
+        if (switch_out(own_fiber()) == operation_is_over) [[likely]]
             return true;
         check_abandoned();
         return false;
@@ -87,9 +89,8 @@ public:
 protected:
     ~any_portal() = default;
 
-    /// Who enters a fiber that is out in an operation of ours: its handler, or anybody else, who enters it as always.
-    enum class resumed_by { its_operation };
-    static void* word_for(resumed_by) noexcept { return nullptr; }
+    /// The word with which an operation's handler enters the fiber. Whoever else does brings the fiber's address.
+    static constexpr void* operation_is_over = nullptr;
 
     /// `suspend_for_operation` where the task has to be taken from another owner, or where the synchronous code was
     /// called by a coroutine that runs on the fiber.
@@ -102,17 +103,23 @@ protected:
     /// Then an operation of ours changes nothing about that, from its initiation to its end. Written by
     /// `take_task_and_suspend`, and reset by `await`.
     bool holds_task_;
-    // Set by `prepare`, the last two again by `learn_whether_it_runs_on`.
+    /// For assertions: is what that says true, while the fiber is in, or out in an operation of ours?
+    virtual bool holds_task(bool fiber_is_in) noexcept = 0;
+
+    // These two are set by `prepare`.
     asio::cancellation_state* cancellation_;
     void const* executor_; ///< the task's, of type `executor_type()`
-    std::type_info const*
-        held_executor_type_; ///< of the task's executor, or of what is erased in it; null: not asked yet
+    /// The task's executor, or what is erased in it, and its type. Null: not asked for yet. Set by `prepare`, and by
+    /// `learn_whether_it_runs_on` when it is asked.
+    std::type_info const* held_executor_type_;
     void const* held_executor_;
 
 private:
-    /// These two are the halves of `enter`. What is rare in the first is a call at its end, so that it has to save no
-    /// register.
+    // The halves of `enter`.
+
+    /// What is rare is a call of its own: so nothing has to be saved for it.
     GREENBACK_SWITCH_PATH static void begin_resumption(any_portal& self) noexcept {
+        GREENBACK_ASSERT(self.holds_task(false));
         thread_state& here = this_resumer_or_unknown();
         if (self.cancellation_->slot().has_handler() || !here.exceptions || self.has_exceptions(here)) [[unlikely]]
             return begin_resumption_slow(self);
@@ -129,17 +136,21 @@ private:
             return;
         self.come_out_of_resumption(waits_for_another);
     }
+
     template <class Own> GREENBACK_OUT_OF_LINE bool learn_whether_it_runs_on(Own const& own) noexcept {
         Own const* mine = nullptr;
-        if (same_type(executor_type(), typeid(Own))) {
-            mine = static_cast<Own const*>(executor_);
-        } else if constexpr (!std::is_same_v<Own, asio::any_io_executor>) {
-            if (same_type(executor_type(), typeid(asio::any_io_executor))) {
+        // What nearly every task has comes first: two names that differ take longer to compare than anything else here.
+        if (same_type(typeid(asio::any_io_executor), executor_type())) {
+            if constexpr (std::is_same_v<Own, asio::any_io_executor>) {
+                mine = static_cast<Own const*>(executor_);
+            } else {
                 auto const& any = *static_cast<asio::any_io_executor const*>(executor_);
                 // Asio 1.22.1's target() doesn't compare the type: it would give a strand for the executor in it.
                 if (same_type(any.target_type(), typeid(Own)))
                     mine = any.template target<Own>();
             }
+        } else if (same_type(executor_type(), typeid(Own))) {
+            mine = static_cast<Own const*>(executor_);
         }
         if (!mine)
             return false;

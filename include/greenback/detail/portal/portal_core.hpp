@@ -11,7 +11,7 @@
 //                                              when it went in     that owner
 //   out        executor's    out, waiting for  the same (1)        empty (2)          nobody, until Asio resumes the
 //                            Asio, or dropped                                         trampoline or destroys it
-//   held       executor's    out, in an        the same (1)        has the task       the operation's handler: called,
+//   held       executor's    out, in an        the same (1)        has the task (3)   the operation's handler: called,
 //                            operation of ours                                        or destroyed uncalled
 //   abandoned  abandoned     in                held_               empty              abandon(), and code on the fiber
 //   done       any           out for good      any                 any                who entered it last: ends it
@@ -19,6 +19,9 @@
 //   (1) Valid until `come_out` has returned: `reenter` gives it the task back. Nobody reads it later.
 //   (2) Since Asio 1.24 the operation has not been initiated yet when the fiber comes out. Until it is, the task is
 //       attached to its owner still, which may be `held_`.
+//   (3) The top frame is attached to nobody, so that code which the initiation runs inside another portal of the task
+//       is told that it can't await; or to `held_`, if `holds_task_` says that it was so before: then the task was not
+//       resumed from another portal.
 //
 //   new ──> in ──> done     in ──> out ──> in      held ──> out: the operation's handler was destroyed uncalled
 //   ready ──> in            in ──> held ──> in     out ──> abandoned ──> done: the task is being destroyed
@@ -311,14 +314,21 @@ private:
         return over;
     }
 
+    /// @returns as `suspend_for_operation` does, but false also where the task is being destroyed
     bool hold_and_suspend(frame& body, after_suspend todo) {
         held_.hold(*body.detach_thread());
         after_suspend_ = todo;
-        if (switch_out(own_fiber()) != word_for(resumed_by::its_operation))
+        if (switch_out(own_fiber()) != operation_is_over)
             return false;
         body.attach_thread(&held_.task());
         task.owner = &held_.task();
         return true;
+    }
+
+    bool holds_task(bool fiber_is_in) noexcept override {
+        bool const attached = frames::attached_thread(*top()) == &held_.task();
+        return is(fiber_is_in ? state::in : state::held) &&
+               (!holds_task_ || (top() == task.swap.base && attached && held_.is_holding()));
     }
 
     void come_out_of_resumption(bool not_started) override {
