@@ -28,6 +28,7 @@ using asio::as_tuple;
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <new>
 #include <optional>
@@ -221,6 +222,84 @@ TEST_CASE("post, dispatch and defer return on the executor that they are bound t
                        asio::post(use_portal), note();
                    }));
     CHECK(in_strand == std::vector<bool>{false, false, false, true, false, true, false});
+}
+
+TEST_CASE("an operation of whatever executor comes back to the task's", "[use_portal]") {
+    FOR_EVERY_KIND_OF_PORTAL(how);
+    asio::io_context context, other;
+    auto const work = asio::make_work_guard(other);
+    std::thread other_thread([&] { other.run(); });
+    auto const strand = asio::make_strand(context);
+    asio::any_io_executor const erased = context.get_executor(), other_erased = other.get_executor();
+    int returns = 0;
+    // Executors of one type that are not equal, and of all types by turns: what is known of the last may not be taken
+    // for what holds for the next.
+    auto const all_in_turn = [&] {
+        auto const back = [&] { returns += context.get_executor().running_in_this_thread(); };
+        for (int i = 0; i != 3; ++i) {
+            asio::post(context, use_portal), back();
+            asio::post(other, use_portal), back();
+            asio::post(other, use_portal), back();
+            asio::post(context, use_portal), back();
+            asio::post(strand, use_portal), back();
+            asio::post(erased, use_portal), back();
+            asio::post(other_erased, use_portal), back();
+        }
+    };
+    test::run_task(context, context, test::in_portal(how, all_in_turn));
+    CHECK(returns == 3 * 7);
+    other.stop();
+    other_thread.join();
+}
+
+TEST_CASE("operations and awaits follow each other in any order", "[use_portal]") {
+    FOR_EVERY_KIND_OF_PORTAL(how);
+    asio::io_context context;
+    auto const throwing = [](auto token) {
+        return asio::async_initiate<decltype(token), void()>([](auto&&) { throw std::runtime_error("initiation"); },
+                                                             token);
+    };
+    int operations = 0;
+    auto const operate = [&] { asio::post(context, use_portal), ++operations; };
+    std::vector<std::function<void()>> const steps = {
+        operate,
+        [&] { await_(test::yield_now()); },
+        [&] { CHECK(await_(test::value_of(1, false)) == 1); },
+        [&] { CHECK_THROWS_WITH(throwing(use_portal), "initiation"); },
+        [&] { // synchronous code that a coroutine calls, before it suspends and after it
+            await_([](auto& call) -> asio::awaitable<void> {
+                call();
+                co_await test::yield_now();
+                call();
+            }(operate));
+        },
+        [&] { // a task of its own
+            asio::co_spawn(context, greenback::with_portal_run_sync(std::ref(operate)), use_portal);
+        },
+        [&] { // the task's own coroutine, in a portal within this one
+            await_(greenback::with_portal_run_sync(std::ref(operate)));
+        },
+        [&] {
+            try {
+                throw std::runtime_error("handled meanwhile");
+            } catch (std::runtime_error const&) {
+                operate();
+                await_(test::yield_now());
+                operate();
+                CHECK_THROWS_WITH([] { throw; }(), "handled meanwhile");
+            }
+        },
+    };
+    std::size_t const n = steps.size();
+    test::run_task(context, context, test::in_portal(how, [&] {
+                       for (std::size_t i = 0; i != n * n * n; ++i) {
+                           steps[i / n / n]();
+                           steps[i / n % n]();
+                           steps[i % n]();
+                       }
+                   }));
+    // Five of the steps operate, once or twice; each step stands at each place n * n times.
+    CHECK(std::size_t(operations) == 3 * n * n * (1 + 2 + 1 + 1 + 2));
 }
 
 TEST_CASE("channels and child tasks are awaited by the token", "[use_portal]") {
