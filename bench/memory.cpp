@@ -52,7 +52,7 @@ struct wait_clock {
     using period = duration::period;
     using time_point = std::chrono::time_point<wait_clock>;
     [[maybe_unused]] static constexpr bool is_steady = true; // asked of a clock by the standard
-    static inline bool the_time_has_come = false; // written by `tasks`
+    static inline bool the_time_has_come = false;            // written by `tasks`
     static time_point now() {
         return time_point(clock::now().time_since_epoch() + (the_time_has_come ? std::chrono::hours(48) : duration(0)));
     }

@@ -58,7 +58,7 @@ public:
     /// called after the switch.
     GREENBACK_SWITCH_PATH void resume_from_operation() {
         any_portal* self = this;
-        fetch_frames(own_fiber());
+        fetch_frames(self);
         begin_resumption(*self);
         switch_in(self, operation_is_over);
         end_resumption(*self);

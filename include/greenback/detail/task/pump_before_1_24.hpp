@@ -100,7 +100,7 @@ private:
 
     template <class Portal> GREENBACK_SWITCH_PATH static bool enter(Portal* portal) noexcept {
         GREENBACK_ASSERT(portal->is(Portal::state::out) && portal->task.leads_to_trampoline());
-        fetch_frames(portal->own_fiber());
+        fetch_frames(portal);
         portal->task.gate_.set_in();
         portal->task.resumed_again_ = false;
         thread_state& here = this_resumer(); // first: what is found before this call would take a register across it

@@ -58,7 +58,7 @@ public:
     /// @returns whether it stays suspended
     template <class Portal> GREENBACK_SWITCH_PATH static bool enter_from_trampoline(Portal* portal) noexcept {
         GREENBACK_ASSERT(portal->is(Portal::state::out) && portal->task.leads_to_trampoline());
-        fetch_frames(portal->own_fiber());
+        fetch_frames(portal);
         frame& resumed = *portal->task.top();
         portal->task.resumed_context_ = loaded_alone(frames::context(resumed));
         portal->task.owner = loaded_alone(frames::attached_thread(resumed));
