@@ -111,8 +111,9 @@ protected:
 
 private:
     /// These two are the halves of `enter`. What is rare in the first is a call at its end, so that it has to save no
-    /// register.
-    GREENBACK_SWITCH_PATH static void begin_resumption(any_portal& self) noexcept {
+    /// register. It is itself called: synchronous code may call a handler, whose way here is inlined, after an await
+    /// that has brought it to another thread.
+    GREENBACK_READS_THREAD_LOCAL static void begin_resumption(any_portal& self) noexcept {
         thread_state& here = this_resumer_or_unknown();
         if (self.cancellation_->slot().has_handler() || !here.exceptions || self.has_exceptions(here)) [[unlikely]]
             return begin_resumption_slow(self);
