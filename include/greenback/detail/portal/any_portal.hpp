@@ -50,6 +50,9 @@ public:
         return learn_whether_it_runs_on(own);
     }
 
+    /// The task has another executor from now on, in the place of the one that may have been asked about.
+    void executor_has_changed() noexcept { held_executor_type_ = nullptr; }
+
     /// In the handler: the operation is over, continue the task. The portal may be gone when this returns.
     ///
     /// Nothing but the switch itself lies between the handler and the fiber. What is done before and after is called,
