@@ -10,6 +10,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -447,4 +448,54 @@ TEST_CASE("an initiation may wait for the thread that completes its operation", 
 #else
     CHECK(sum == 3 * 7);
 #endif
+}
+
+namespace {
+
+/// Waits for another operation of its kind; then a task of its own calls the handlers of both, awaiting before each.
+struct waits_for_another {
+    using executor_type = asio::thread_pool::executor_type;
+    executor_type pool;
+    std::atomic<int>& calls;
+    executor_type get_executor() const noexcept { return pool; }
+
+    void operator()(auto handler) const {
+        static std::mutex mutex;
+        static std::optional<decltype(handler)> waiting;
+        std::lock_guard const lock(mutex);
+        if (!waiting) {
+            waiting.emplace(std::move(handler));
+            return;
+        }
+        auto both = [pool = pool, &calls = calls, first = std::move(*waiting), second = std::move(handler)]() mutable {
+            asio::post(pool, use_portal);
+            ++calls;
+            std::move(first)();
+            asio::post(pool, use_portal);
+            ++calls;
+            std::move(second)();
+        };
+        waiting.reset();
+        asio::co_spawn(pool, greenback::with_portal_run_sync(std::move(both)), asio::detached);
+    }
+};
+
+} // namespace
+
+TEST_CASE("synchronous code that calls handlers itself does so on the thread it is on by then", "[threads]") {
+    // The compiler knows the handlers' type, so it may inline the way into the other fiber: what belongs to the thread
+    // before an await must not be used after it.
+    crew all;
+    constexpr int rounds = times(5000, 200);
+    std::atomic<int> calls{0}, left{4 * rounds}; // an even number: none waits for another in vain
+    for (int i = 0; i != 4; ++i) {
+        all.start(greenback::with_portal_run_sync([&] {
+            while (left-- > 0) {
+                asio::async_initiate<greenback::use_portal_t const&, void()>(
+                    waits_for_another{all.pool.get_executor(), calls}, use_portal);
+            }
+        }));
+    }
+    all.finish();
+    CHECK(calls == 4 * rounds);
 }

@@ -9,6 +9,7 @@
 #include <greenback/diagnostics.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -225,4 +226,45 @@ TEST_CASE("a tree that is destroyed half way leaves nothing behind", "[tree]") {
     }
     CHECK(alive == 0);
     CHECK(greenback::stats().live == 0);
+}
+
+namespace {
+
+/// Small enough to lie within an `any_io_executor`; its comparison looks at what it points to.
+struct told_by_a_number {
+    asio::io_context* loop;
+    std::shared_ptr<int> number;
+    static inline std::vector<int> compared; // the left sides
+
+    asio::execution_context& query(asio::execution::context_t) const noexcept { return *loop; }
+    static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
+        return asio::execution::blocking.never;
+    }
+    told_by_a_number require(asio::execution::blocking_t::never_t) const { return *this; }
+    template <class F> void execute(F f) const { asio::post(*loop, std::move(f)); }
+    bool operator==(told_by_a_number const& other) const noexcept {
+        compared.push_back(*number);
+        return *number == *other.number;
+    }
+    bool operator!=(told_by_a_number const& other) const noexcept { return !(*this == other); }
+};
+
+} // namespace
+
+TEST_CASE("a tree in a portal in force: the executor that the task had before is not compared any more", "[tree]") {
+    asio::io_context context;
+    told_by_a_number const own{&context, std::make_shared<int>(7)};
+    told_by_a_number::compared.clear();
+    test::run_task(context, asio::any_io_executor(own), [&]() -> task<> {
+        co_await greenback::ensure_portal();
+        asio::post(own, use_portal);
+        co_await greenback::with_portal_run_tree([&]() -> task<> {
+            asio::post(own, use_portal);
+            co_return;
+        });
+        asio::post(own, use_portal);
+    }());
+    CHECK_FALSE(told_by_a_number::compared.empty());
+    for (int const n : told_by_a_number::compared)
+        CHECK(n == 7);
 }

@@ -50,12 +50,14 @@ public:
         return learn_whether_it_runs_on(own);
     }
 
+    /// The task has another executor from now on, in the place of the one that may have been asked about.
+    void executor_has_changed() noexcept { held_executor_type_ = nullptr; }
+
     /// In the handler: the operation is over, continue the task. The portal may be gone when this returns.
     ///
     /// `enter`, where nothing but the switch itself lies between the handler and the fiber: a call that is left on one
     /// stack while returns are taken on the other is mispredicted, and so is one of the fiber's, 6 ns each. So this is
-    /// inlined in the handler, and short enough for the handler to be inlined in whatever calls it; what is long is
-    /// called after the switch.
+    /// inlined in the handler, and short enough for the handler to be inlined in whatever calls it.
     GREENBACK_SWITCH_PATH void resume_from_operation() {
         any_portal* self = this;
         fetch_frames(self);
@@ -115,10 +117,11 @@ protected:
     void const* held_executor_;
 
 private:
-    // The halves of `enter`.
+    // The halves of `enter`, which are called and have returned before the switch, and after it.
 
-    /// What is rare is a call of its own: so nothing has to be saved for it.
-    GREENBACK_SWITCH_PATH static void begin_resumption(any_portal& self) noexcept {
+    /// Called for another reason besides: synchronous code may call a handler itself, after an await that has brought it
+    /// to another thread. What is rare is a call at the end: so nothing has to be saved for it.
+    GREENBACK_READS_THREAD_LOCAL static void begin_resumption(any_portal& self) noexcept {
         GREENBACK_ASSERT(self.holds_task(false));
         thread_state& here = this_resumer_or_unknown();
         if (self.cancellation_->slot().has_handler() || !here.exceptions || self.has_exceptions(here)) [[unlikely]]

@@ -123,6 +123,7 @@ public:
             executor_ = Executor(tree_executor<direct>(*outer_.template target<direct>())); // small: not allocated
         else
             executor_ = Executor(tree_executor<Executor>(outer_));
+        own_portal().executor_has_changed(); // at the end nothing is known of the tree's, whose type nobody else has
     }
     tree_scope(tree_scope const&) = delete;
     ~tree_scope() { executor_ = outer_; }
