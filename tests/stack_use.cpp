@@ -373,7 +373,7 @@ TEST_CASE("what thousands of portals have used is given back when they have ende
                 timers.emplace_back(context, std::chrono::hours(1));
                 test::spawn(context, greenback::with_portal_run_sync([&timer = timers.back()] {
                                 use_stack(8 * kib);
-                                asio::error_code ignored;
+                                test::error_code ignored;
                                 timer.async_wait(asio::redirect_error(greenback::use_portal, ignored));
                             }));
             }
