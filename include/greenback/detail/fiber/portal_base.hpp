@@ -78,7 +78,7 @@ public:
         p->is_going_in(thread);
         switch_in(p, &p->own_fiber());
         p->has_come_out();
-        asm("" : "+r"(p)); // again
+        asm("" : "+r"(p)); // as in `switch_in`: the call that may lie before this would cost a register
         return p->done();
     }
     /// The same for the first time, on the thread given to the constructor.

@@ -111,8 +111,8 @@ protected:
     // These two are set by `prepare`.
     asio::cancellation_state* cancellation_;
     void const* executor_; ///< the task's, of type `executor_type()`
-    /// The task's executor, or what is erased in it, and its type. Null: not asked for yet. Set by `prepare`, and by
-    /// `learn_whether_it_runs_on` when it is asked.
+    /// The task's executor, or what is erased in it, and its type. Null: not asked for yet. Set by `prepare`, by
+    /// `learn_whether_it_runs_on` when it is asked, and to null again by `executor_has_changed`.
     std::type_info const* held_executor_type_;
     void const* held_executor_;
 
