@@ -119,8 +119,8 @@ protected:
 private:
     // The halves of `enter`, which are called and have returned before the switch, and after it.
 
-    /// Called for another reason besides: synchronous code may call a handler itself, after an await that has brought it
-    /// to another thread. What is rare is a call at the end: so nothing has to be saved for it.
+    /// Called for another reason besides: synchronous code may call a handler itself, after an await that has brought
+    /// it to another thread. What is rare is a call at the end: so nothing has to be saved for it.
     GREENBACK_READS_THREAD_LOCAL static void begin_resumption(any_portal& self) noexcept {
         GREENBACK_ASSERT(self.holds_task(false));
         thread_state& here = this_resumer_or_unknown();

@@ -167,11 +167,15 @@ public:
         return true;
     }
 
-    /// The operation that was to be started lets the fiber go on at once.
+    /// The operation that was to be started lets the fiber go on at once. Nothing of the task is further down this
+    /// stack: what the operation it awaits next throws when it is initiated, and what the task's completion handler
+    /// throws, leaves by here.
     void resume_from_after_suspend() {
         GREENBACK_ASSERT(is(state::held));
         top()->attach_thread(&held_.task());
-        continue_held_task();
+        portal_core* self = this;
+        if (run(self, &held_.task(), this_resumer()))
+            self->end_held_task();
     }
 
     task_pump<Executor> task; ///< the task that the portal is for, and what pumps it
@@ -218,14 +222,6 @@ private:
         task.give(*task.owner, from);
         portal_core* self = this;
         return portal_base::enter(self, *entered_on_);
-    }
-
-    /// The task goes on, attached to `held_`, and nothing of it is further down this stack. What the operation it
-    /// awaits next throws when it is initiated, and what the task's completion handler throws, leaves by here.
-    GREENBACK_SWITCH_PATH void continue_held_task() {
-        portal_core* self = this;
-        if (run(self, &held_.task(), this_resumer()))
-            self->end_held_task();
     }
 
     /// Its fiber's job is over. What follows may destroy this portal, so the task must not be held by it.
