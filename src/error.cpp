@@ -14,6 +14,10 @@
 namespace greenback::detail {
 namespace {
 
+std::string file_and_line(std::source_location where) {
+    return std::string(where.file_name()) + ':' + std::to_string(where.line());
+}
+
 /// What was called, and where, if that is known.
 std::string place(std::source_location where) {
     std::string text;
@@ -23,7 +27,7 @@ std::string place(std::source_location where) {
         return text += "greenback::use_portal was used";
     }
     if (*where.file_name() != '\0')
-        ((text += where.file_name()) += ':') += std::to_string(where.line()) + ": ";
+        (text += file_and_line(where)) += ": ";
     return text += "greenback::await_ was called";
 }
 
@@ -70,6 +74,12 @@ void throw_executor_mismatch(std::source_location where, std::type_info const& a
                             " in a task whose executor is " + readable(task) +
                             ". Declare the awaitable with the task's executor type, or start it as a task of its own: "
                             "await_(co_spawn(executor, std::move(awaitable), asio::deferred)).");
+}
+
+void throw_await_forbidden(std::source_location where, char const* reason, std::source_location scope) {
+    throw await_forbidden(place(where) + " inside a no_await_scope: " + reason + " (" + file_and_line(scope) +
+                          "). Await before the scope begins or after it has ended: whatever else runs while this task "
+                          "waits would find things as they are inside.");
 }
 
 void throw_portal_busy() {

@@ -24,7 +24,7 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 ///
 /// @pre a portal of this task is in force (`has_portal()`), and no lock is held that another task may want meanwhile.
 /// @returns the result of `co_await x`; for an operation `void`, its value, or a tuple of its values.
-/// @throws the exceptions of `co_await x` · `no_portal` even if `x` is ready · `executor_mismatch` ·
+/// @throws the exceptions of `co_await x` · `no_portal` even if `x` is ready · `executor_mismatch` · `await_forbidden` ·
 ///     `abandoned` if the task is destroyed meanwhile. Thrown before it starts, `x` is destroyed unrun.
 ///
 /// Cancellation: as `co_await`. One requested of the task reaches `x`; a task already cancelled throws first.

@@ -23,8 +23,8 @@ struct [[gnu::visibility("default")]] executor_mismatch : std::logic_error {
     using std::logic_error::logic_error;
 };
 
-/// Reserved for `await_` where synchronous code has forbidden it. Nothing forbids it and nothing throws this yet; the
-/// type is here so that handlers can be written once.
+/// `await_` or `use_portal` was used while a `no_await_scope` is alive in the portal. The text has the scope's reason and
+/// place, and the place of the call.
 struct [[gnu::visibility("default")]] await_forbidden : std::logic_error {
     using std::logic_error::logic_error;
 };

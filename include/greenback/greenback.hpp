@@ -44,3 +44,7 @@
 
 // 9. Seeing the portals of a process.
 #include <greenback/diagnostics.hpp> // stats
+
+// 10. Helpers, each alone: nothing above needs them.
+#include <greenback/no_await_scope.hpp> // no_await_scope, no_await_lock
+#include <greenback/on_task_stack.hpp>  // on_task_stack

@@ -19,6 +19,7 @@ enum class no_portal_because {
 [[noreturn]] void throw_no_portal(std::source_location where, no_portal_because why);
 [[noreturn]] void throw_executor_mismatch(std::source_location where, std::type_info const& awaitable,
                                           std::type_info const& task);
+[[noreturn]] void throw_await_forbidden(std::source_location where, char const* reason, std::source_location scope);
 [[noreturn]] void throw_portal_busy();
 [[noreturn]] void throw_abandoned();
 

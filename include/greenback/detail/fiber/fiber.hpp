@@ -60,6 +60,8 @@ struct fiber {
     /// Has it a job? If not, it sleeps in its main loop: in a cache, or held by an idle `portal`. Set by whoever gives
     /// it one, reset by its main loop when the job has returned.
     std::atomic<bool> busy{false};
+    /// Is the place of the resumer that of `visit_resumer` (src/on_task_stack.cpp), on top of the resumer? Written by that.
+    bool visits_resumer = false;
     bool ending = false; ///< set where the fiber is destroyed, for ASan: the main loop ends instead of sleeping on
     /// Which threads' caches it fits into: those of the same `thread_state::generation`. Written by who makes it; 0:
     /// none.

@@ -36,6 +36,20 @@ extern portal_kind const abandoned_kind;
 /// Of a portal that has to be asked to `prepare` first.
 extern portal_kind const unprepared_kind;
 
+/// Of a portal while a `no_await_scope` is alive in it: it belongs to the scope, which puts it in the place of the kind
+/// that was there. So an await finds it by the comparison that it makes anyway, and forbidding costs nothing until it
+/// is done.
+struct forbidden_kind : portal_kind {
+    static constexpr int no_backend = -3;
+
+    forbidden_kind(char const* why, std::source_location at) noexcept
+        : portal_kind{&typeid(void), no_backend}, reason(why), where(at) {}
+
+    portal_kind const* outside = nullptr; ///< the kind that it stands in the place of, perhaps another scope's
+    char const* reason;
+    std::source_location where; ///< of the scope
+};
+
 /// Lies in the record of its fiber.
 class portal_base {
 public:
@@ -50,6 +64,33 @@ public:
     bool abandoned() const noexcept { return kind_ == &abandoned_kind; }
     /// One comparison for the question whether an awaitable of a certain kind can be awaited here.
     portal_kind const* kind() const noexcept { return kind_; }
+    /// The kind behind those of scopes that forbid to await.
+    portal_kind const& kind_when_allowed() const noexcept {
+        portal_kind const* kind = kind_;
+        while (kind->backend == forbidden_kind::no_backend)
+            kind = static_cast<forbidden_kind const*>(kind)->outside;
+        return *kind;
+    }
+    /// Who forbids to await here, the innermost; null: nobody.
+    forbidden_kind const* forbidden_by() const noexcept {
+        return kind_->backend == forbidden_kind::no_backend ? static_cast<forbidden_kind const*>(kind_) : nullptr;
+    }
+    /// @pre is_prepared(), and not abandoned
+    void forbid(forbidden_kind& by) noexcept {
+        GREENBACK_ASSERT(is_prepared() && !abandoned());
+        by.outside = std::exchange(kind_, &by);
+    }
+    /// In whatever order: scopes need not end as they nest. Nothing, if the task was abandoned meanwhile.
+    void allow(forbidden_kind& by) noexcept {
+        portal_kind const** kind = &kind_;
+        while (*kind != &by) {
+            if ((*kind)->backend != forbidden_kind::no_backend)
+                return;
+            kind = &const_cast<forbidden_kind*>(static_cast<forbidden_kind const*>(*kind))->outside;
+        }
+        *kind = by.outside;
+    }
+
     /// Has the fiber's job returned?
     bool done() const noexcept { return !own_fiber().is_busy(); }
     /// The fiber in whose record it lies.
@@ -143,7 +184,8 @@ protected:
     thread_state* entered_on_;    ///< the thread whose fiber this is while it is in
     after_suspend after_suspend_; ///< written by the fiber before it goes out, read by its resumer
     portal_base* outer_;          ///< the portal whose fiber the resumer is on, while this one is in; or null
-    /// At first `unprepared_kind`; written by `prepare`: that of its executor; by `abandon`: `abandoned_kind`.
+    /// At first `unprepared_kind`; written by `prepare`: that of its executor; by `forbid` and `allow`: a scope's, and
+    /// what was there before; by `abandon`: `abandoned_kind`.
     portal_kind const* kind_;
 
 private:

@@ -63,6 +63,23 @@ GREENBACK_SWITCH_PATH inline void after_switch_out([[maybe_unused]] fiber_state&
 #endif
 }
 
+/// On the resumer's stack, where the fiber has it run something and goes on. The resumer itself notices nothing: what it
+/// was given by `before_switch_in` is for when the fiber comes out. So what runs there gets a fake stack of its own.
+inline void on_visit_to_resumer() noexcept {
+#if defined(GREENBACK_ASAN)
+    __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
+#endif
+}
+inline void on_return_from_resumer([[maybe_unused]] fiber_state& s, [[maybe_unused]] void const* bottom,
+                                   [[maybe_unused]] std::size_t size) noexcept {
+#if defined(GREENBACK_ASAN)
+    __sanitizer_start_switch_fiber(nullptr, bottom, size); // null: the fake stack is freed
+#endif
+#if defined(GREENBACK_TSAN)
+    __tsan_switch_to_fiber(s.tsan_fiber, 0);
+#endif
+}
+
 /// On the fiber, the first time that it is in.
 inline void after_first_switch_in([[maybe_unused]] fiber_state& s) noexcept {
 #if defined(GREENBACK_ASAN)

@@ -70,4 +70,13 @@ GREENBACK_SWITCH_PATH inline arrival jump(context to, void* word) noexcept {
 #endif
 }
 
+/// The same, but `function` is called there first, as if whoever continues there did so, with what this brings for an
+/// argument. What it returns is what they are brought.
+inline arrival
+jump_on_top(context to, void* word,
+            boost::context::detail::transfer_t (*function)(boost::context::detail::transfer_t)) noexcept {
+    auto const arrived = boost::context::detail::ontop_fcontext(to, word, function);
+    return {arrived.fctx, arrived.data};
+}
+
 } // namespace greenback::detail

@@ -9,7 +9,7 @@
 //                           (thread_state.hpp)              but its own is touched      is known to be on its fiber
 //
 // A portal that is found may not have been prepared, or be one that is being abandoned: its `kind` tells, in the one
-// comparison with which `await_` asks whether the executor is the right one. Whether the portal is the one that runs a
+// comparison with which `await_` asks whether the executor is the right one, and whether a `no_await_scope` is alive. Whether the portal is the one that runs a
 // certain *frame* is another question: `portal_core::find_runner`.
 #pragma once
 
@@ -34,17 +34,19 @@ GREENBACK_READS_THREAD_LOCAL inline portal_base* find_portal() noexcept {
 }
 
 /// Why `find_portal` has no portal for this backend. Returns if it has: a portal may not have been prepared.
-/// @throws abandoned · no_portal
+/// @throws abandoned · no_portal · await_forbidden
 GREENBACK_COLD inline portal_base* explain_no_portal(std::source_location where) {
     portal_base* const p = raw_current_portal();
     if (p)
         p->ensure_prepared();
     if (p && p->abandoned())
         throw_abandoned();
-    if (!p || p->backend() != GREENBACK_BACKEND)
+    if (!p || p->kind_when_allowed().backend != GREENBACK_BACKEND)
         throw_no_portal(where, in_event_loop() ? no_portal_because::not_in_portal : no_portal_because::not_in_loop);
     if (!find_portal())
         throw_no_portal(where, no_portal_because::runs_inline);
+    if (forbidden_kind const* const by = p->forbidden_by())
+        throw_await_forbidden(where, by->reason, by->where);
     return p;
 }
 
@@ -59,7 +61,7 @@ GREENBACK_COLD portal_base* explain_no_portal(asio::awaitable<T, Executor>& x, s
     return p;
 }
 
-/// The portal in force for the caller. @throws no_portal, saying why there is none · abandoned
+/// The portal in force for the caller. @throws no_portal, saying why there is none · await_forbidden · abandoned
 GREENBACK_SWITCH_PATH inline any_portal& require_portal(std::source_location where) {
     portal_base* p = find_portal();
     if (!p || p->backend() != GREENBACK_BACKEND) [[unlikely]]

@@ -63,7 +63,8 @@ public:
         if (!p) [[likely]]
             return nullptr;
         p->ensure_prepared();
-        if (p->backend() != GREENBACK_BACKEND || !same_type(p->executor_type(), typeid(Executor)))
+        portal_kind const& kind = p->kind_when_allowed(); // it runs the frame, whether that may await or not
+        if (kind.backend != GREENBACK_BACKEND || !same_type(*kind.executor_type, typeid(Executor)))
             return nullptr;
         auto* const core = static_cast<portal_core*>(p);
         return core->task.entry == frames::attached_thread(f)->entry_point() ? core : nullptr;
