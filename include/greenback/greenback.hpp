@@ -44,3 +44,6 @@
 
 // 9. Seeing the portals of a process.
 #include <greenback/diagnostics.hpp> // stats
+
+// 10. Helpers. Built on the above as anybody could; nothing above knows them.
+#include <greenback/exception_trap.hpp> // exception_trap
