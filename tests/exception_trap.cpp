@@ -20,7 +20,6 @@
 #include <type_traits>
 #include <vector>
 
-
 using greenback::await_;
 using greenback::exception_trap;
 
@@ -195,11 +194,13 @@ TEST_CASE("a cancellation is carried past C", "[exception_trap]") {
     asio::cancellation_signal cancel;
     std::string seen;
     exception_trap trap;
-    asio::co_spawn(context, test::in_portal(how, [&] {
-                       trap.run([] { await_(test::forever()); });
-                       trap.run([] { await_(test::forever()); }); // cancelled already: throws at once
-                       seen = text_of(trap);
-                   }),
+    asio::co_spawn(context,
+                   test::in_portal(how,
+                                   [&] {
+                                       trap.run([] { await_(test::forever()); });
+                                       trap.run([] { await_(test::forever()); }); // cancelled already: throws at once
+                                       seen = text_of(trap);
+                                   }),
                    asio::bind_cancellation_slot(cancel.slot(), asio::detached));
     test::poll_all(context);
     cancel.emit(asio::cancellation_type::terminal);

@@ -11,9 +11,9 @@
 
 namespace greenback {
 
-/// Carries an exception past C frames: `run` keeps what is thrown in a callback, `rethrow` throws it when the C function
-/// has returned. An exception that leaves a callback into C code is undefined behaviour, and so are `abandoned` and
-/// the errors of a cancelled `await_`, which come out of any callback that awaits.
+/// Carries an exception past C frames: `run` keeps what is thrown in a callback, `rethrow` throws it when the C
+/// function has returned. An exception that goes on into C code is undefined behaviour; and any callback that awaits
+/// may throw: the errors of what it awaits, a cancellation, `abandoned`.
 ///
 /// Neither copied nor moved: the C library has its address. One that is destroyed with an exception in it drops that
 /// exception, so write `rethrow()` right behind the C call.
@@ -39,7 +39,7 @@ public:
         } catch (...) {
             keep_first();
         }
-        // Moved where it is a value, so that it may be move-only. It was converted by the caller, outside of `noexcept`.
+        // Moved where it is a value, as it may be move-only. The caller has converted it, outside of `noexcept`.
         return static_cast<std::invoke_result_t<F>&&>(on_error);
     }
 

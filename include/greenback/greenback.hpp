@@ -47,3 +47,5 @@
 
 // 10. Helpers. Built on the above as anybody could; nothing above knows them.
 #include <greenback/exception_trap.hpp> // exception_trap
+
+#include <greenback/c_callback.hpp> // c_callback

@@ -2,4 +2,6 @@
 
 #include <greenback/exception_trap.hpp>
 
-void callback(greenback::exception_trap& trap) { trap.run([] { return 1; }); }
+void callback(greenback::exception_trap& trap) {
+    trap.run([] { return 1; });
+}
