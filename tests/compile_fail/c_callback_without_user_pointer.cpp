@@ -1,0 +1,10 @@
+// error: greenback: c_callback is for C function pointers with exactly one void\* parameter
+
+#include <greenback/c_callback.hpp>
+
+int c_function(int (*callback)(int));
+
+int use() {
+    greenback::c_callback cb([](int) { return 0; }, -1);
+    return c_function(cb);
+}
