@@ -45,10 +45,8 @@
 // 9. Seeing the portals of a process.
 #include <greenback/diagnostics.hpp> // stats
 
-// 10. Helpers, each alone: nothing above needs them.
+// 10. Helpers, each alone: built on the above, as anybody could; nothing above knows them.
 #include <greenback/no_await_scope.hpp> // no_await_scope, no_await_lock
 #include <greenback/on_task_stack.hpp>  // on_task_stack
-// 10. Helpers. Built on the above as anybody could; nothing above knows them.
 #include <greenback/exception_trap.hpp> // exception_trap
-
-#include <greenback/c_callback.hpp> // c_callback
+#include <greenback/c_callback.hpp>     // c_callback
