@@ -2,7 +2,6 @@
 // Pieces of code for README.md and docs/, compiled and run here. Not meant to be read in one go.
 
 #include <asio.hpp>
-#include <asio/experimental/awaitable_operators.hpp>
 
 #include <greenback/greenback.hpp>
 #include <greenback/stack.hpp>
@@ -18,7 +17,6 @@
 #include <string>
 #include <string_view>
 #include <thread>
-#include <variant>
 #include <vector>
 
 namespace {
@@ -231,53 +229,6 @@ asio::awaitable<int> deep() {
     // [/stack]
 }
 
-// ---- docs/recipes.md ---------------------------------------------------------------------------------------
-
-asio::awaitable<int> lookup(int result, int milliseconds) {
-    asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(milliseconds));
-    co_await timer.async_wait(asio::use_awaitable);
-    co_return result;
-}
-
-// [timeout]
-int lookup_or_default(std::chrono::milliseconds patience, int milliseconds) {
-    using namespace asio::experimental::awaitable_operators;
-    asio::steady_timer timer(greenback::await_(asio::this_coro::executor), patience);
-    std::variant<int, std::monostate> const first =
-        greenback::await_(lookup(7, milliseconds) || timer.async_wait(asio::use_awaitable));
-    return first.index() == 0 ? std::get<0>(first) : -1; // -1: the time was over, and the lookup was cancelled
-}
-// [/timeout]
-
-int synchronous_lookup(int result) {
-    short_wait();
-    return result;
-}
-
-int both_at_once() {
-    using namespace asio::experimental::awaitable_operators;
-    // [both]
-    auto const [one, two] = greenback::await_(greenback::with_portal_run_sync(synchronous_lookup, 1) &&
-                                              greenback::with_portal_run_sync(synchronous_lookup, 2));
-    // [/both]
-    return one + two;
-}
-
-asio::awaitable<void> recipes(int& done) {
-    // [timeout_outside]
-    using namespace asio::experimental::awaitable_operators;
-    asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(5));
-    auto const first = co_await (greenback::with_portal_run_sync(wait_long) || timer.async_wait(asio::use_awaitable));
-    // [/timeout_outside]
-    require(first.index() == 1, "timeout_outside");
-    co_await greenback::with_portal_run_sync([] {
-        require(lookup_or_default(std::chrono::minutes(1), 1) == 7, "in time");
-        require(lookup_or_default(std::chrono::milliseconds(5), 60000) == -1, "too late");
-        require(both_at_once() == 3, "both_at_once");
-    });
-    ++done;
-}
-
 asio::awaitable<void> pitfalls(asio::io_context& loop, int& done) {
     co_await greenback::ensure_portal();
     require(read_setting("/nowhere/at/all") == ENOENT, "read_setting");
@@ -298,7 +249,6 @@ int main() try {
         asio::io_context loop;
         asio::co_spawn(loop, awaits(done), greenback::rethrow);
         asio::co_spawn(loop, kinds(done), greenback::rethrow);
-        asio::co_spawn(loop, recipes(done), greenback::rethrow);
         asio::co_spawn(loop, deep(), [&](std::exception_ptr error, int levels) {
             greenback::rethrow(error);
             done += levels == 200;
@@ -316,7 +266,7 @@ int main() try {
         loop.run_for(std::chrono::milliseconds(100));
     }
     require(handled == 1 && attempts == 1, "retry");
-    require(done == 5, "not everything has run");
+    require(done == 4, "not everything has run");
 } catch (std::exception const& e) {
     std::fprintf(stderr, "snippets: %s\n", e.what());
     return 1;

@@ -289,8 +289,8 @@ inline int run(std::span<server_kind const> kinds, options o, char const* unit, 
                            : option == "--lines"        ? &o.lines
                                                         : nullptr;
         if (!value || i + 1 == argc || (*value = std::atoi(argv[i + 1])) <= 0) {
-            std::fprintf(stderr,
-                         "usage: %s [--rounds <n>] [--milliseconds <n>] [--connections <n>] [--lines <n>]\n", argv[0]);
+            std::fprintf(stderr, "usage: %s [--rounds <n>] [--milliseconds <n>] [--connections <n>] [--lines <n>]\n",
+                         argv[0]);
             return 2;
         }
     }
