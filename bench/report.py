@@ -10,6 +10,8 @@ import sys
 from html import escape
 from pathlib import Path
 
+import report_lines
+
 
 CONNECTION_COUNTS = (1, 50, 2000)  # of the echo servers
 CONNECTIONS = 50  # where only one of them is shown
@@ -31,6 +33,7 @@ class Results:
         self.processor_times = {}  # of the rows whose measure is real time, of any program
         self.times = {name: self.read_times(name) for name in ("await", "await_o3", "spawn", "peers", "threads")}
         self.echo = {"await": self.read_echo("echo"), "spawn": self.read_echo("echo_beside_spawn")}
+        self.line_servers = report_lines.Lines(self.lines("lines.txt"))
         self.memory = self.read_memory()
         self.allocations = self.read_values("allocations")
         self.instructions = self.read_instructions()
@@ -225,7 +228,7 @@ def asio_targets(r, is_newest):
             what = f"line-echo server, ten calls deep in `{server}`: throughput / a native `co_await` server's" \
                 if n == 1 else "…"
             rows.append((f"{what}, {connections_text(n)}", r.echo_ratio("await", server, "co_await", n), "≥", target, None))
-    return rows
+    return rows + report_lines.target_rows(r.line_servers)
 
 
 def connections_text(n):
@@ -563,6 +566,7 @@ def page(r, made):
             "The servers take turns in every round; the figures are medians, the ratios those of the rounds.\n")
     for n in CONNECTION_COUNTS:
         out += f"\n{connections_text(n).capitalize()}:\n\n" + echo_table(r, n)
+    out += report_lines.section([(x.asio, x.line_servers) for x in (r, r.newest)], table, figure)
 
     out += "\n## Method\n\n"
     out += ("`bench/run` builds the presets `bench` and `newer-asio-bench` and writes this page. Times are processor times from Google Benchmark (real "
