@@ -11,6 +11,7 @@ set(layers
     greenback/detail/task
     greenback/detail/portal
     greenback/detail/operation
+    greenback/detail/stream
 )
 # Above those stand the public headers, each a layer of its own, in the order in which this one lists them; it is the top.
 set(umbrella greenback/greenback.hpp)

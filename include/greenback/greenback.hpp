@@ -11,6 +11,7 @@
 //     task/        the frames of a task, pumped from a fiber: one pump for each generation of Asio
 //     portal/      the two portals over one core, which opens with a table of their states; the coroutines behind them
 //     operation/   what a portal's code can wait for
+//     stream/      deadlines and buffers of streams
 #pragma once
 
 // What it is called, and what can go wrong.
@@ -46,7 +47,16 @@
 #include <greenback/diagnostics.hpp> // stats
 
 // 10. Helpers, each alone: built on the above, as anybody could; nothing above knows them.
-#include <greenback/c_callback.hpp>     // c_callback
+//     C libraries that call back
 #include <greenback/exception_trap.hpp> // exception_trap
+
+#include <greenback/c_callback.hpp> // c_callback
+
+//     code that must not be interrupted; code that needs more stack
 #include <greenback/no_await_scope.hpp> // no_await_scope, no_await_lock
 #include <greenback/on_task_stack.hpp>  // on_task_stack
+
+//     streams. greenback/beast.hpp has what Boost.Beast needs besides
+#include <greenback/sync_stream.hpp> // sync_stream
+
+#include <greenback/basic_iostream.hpp> // basic_iostream
