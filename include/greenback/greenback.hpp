@@ -49,3 +49,5 @@
 #include <greenback/exception_trap.hpp> // exception_trap
 
 #include <greenback/c_callback.hpp> // c_callback
+
+#include <greenback/on_executor.hpp> // on_executor
