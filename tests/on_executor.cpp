@@ -8,8 +8,6 @@
 #include "support/sanitizers.hpp"
 #include "support/tasks.hpp"
 
-#include <asio/thread_pool.hpp>
-
 #include <atomic>
 #include <future>
 #include <memory>
@@ -295,7 +293,7 @@ public:
     }
     odd_executor require(asio::execution::blocking_t::never_t) const { return *this; }
     friend bool operator==(odd_executor const& a, odd_executor const& b) noexcept { return a.context_ == b.context_; }
-    friend bool operator!=(odd_executor const& a, odd_executor const& b) noexcept { return !(a == b); }
+    [[maybe_unused]] friend bool operator!=(odd_executor const& a, odd_executor const& b) noexcept { return !(a == b); }
 
 private:
     asio::io_context* context_;

@@ -50,4 +50,5 @@
 
 #include <greenback/c_callback.hpp> // c_callback
 
+#include <greenback/await_all.hpp>   // await_all
 #include <greenback/on_executor.hpp> // on_executor
