@@ -51,4 +51,5 @@
 #include <greenback/c_callback.hpp> // c_callback
 
 #include <greenback/await_all.hpp>   // await_all
+#include <greenback/await_for.hpp>   // await_for, with_timeout
 #include <greenback/on_executor.hpp> // on_executor
