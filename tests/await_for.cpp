@@ -14,6 +14,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -121,6 +122,19 @@ TEST_CASE("another exception than operation_aborted is thrown as it is, after th
     test::run_task(context, context, test::in_portal(how, [&] {
                        CHECK(outcome_of([&] { await_for(1ms, translates()); }) == "translated");
                    }));
+}
+
+TEST_CASE("what has ended when its time is over gives its result, though the timer may be first", "[await_for]") {
+    FOR_EVERY_KIND_OF_PORTAL(how);
+    asio::io_context context;
+    // Both timers have expired when the event loop looks for the first time. That of the limit is the earlier one.
+    auto const tie = []() -> asio::awaitable<int> {
+        std::this_thread::sleep_for(3ms);
+        asio::steady_timer timer(co_await asio::this_coro::executor, asio::steady_timer::clock_type::now());
+        co_await timer.async_wait(asio::use_awaitable);
+        co_return 7;
+    };
+    test::run_task(context, context, test::in_portal(how, [&] { CHECK(await_for(1ms, tie()) == 7); }));
 }
 
 TEST_CASE("durations of every size and type", "[await_for]") {

@@ -30,9 +30,9 @@ template <class Executor> asio::awaitable<Executor, Executor> executor_of_task()
 }
 
 /// Where a child of a task on `executor` runs. A cancellation signal must not be emitted while the task that it is for
-/// runs; but a child on a bare context may run on any thread at any time. So it gets a strand of its own there, in which
-/// it is cancelled. Another executor (a strand, a tree's) stays: the children of such a task may rely on it, and an
-/// executor type that can't hold a strand leaves no choice.
+/// runs; but a child on a bare context may run on any thread at any time. So it gets a strand of its own there, in
+/// which it is cancelled. Another executor (a strand, a tree's) stays: the children of such a task may rely on it, and
+/// an executor type that can't hold a strand leaves no choice.
 template <class Executor> Executor executor_for_child(Executor const& executor) {
     if constexpr (std::is_constructible_v<Executor, asio::strand<asio::thread_pool::executor_type>> &&
                   requires { executor.target_type(); }) {

@@ -25,7 +25,10 @@ namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 using time_limit = std::chrono::steady_clock::duration;
 
 /// Rounded up; what can't be represented is for ever. Asked in floating point: hours::max() would overflow otherwise.
-template <class Rep, class Period> time_limit time_limit_of(std::chrono::duration<Rep, Period> d) {
+template <class D> time_limit time_limit_of(D d) {
+    static_assert(
+        requires { typename std::chrono::duration<typename D::rep, typename D::period>; },
+        "greenback: the time to wait is a std::chrono::duration: std::chrono::milliseconds(200), 2s");
     using wide = std::chrono::duration<long double, time_limit::period>;
     wide const ticks = d;
     if (!(ticks > wide(0))) // nor a number at all
@@ -51,8 +54,8 @@ inline bool is_operation_aborted(std::exception_ptr const& e) noexcept {
 /// The child, its timer, and the handler of the task that waits. Belongs to the child's completion handler and to the
 /// timer's; so whatever is destroyed, the child goes before the task that waits.
 ///
-/// All of it happens where the child runs, in turn. Only on an executor of a type that can't hold a strand, over several
-/// threads, may the child end while its time does: that is what the lock is for.
+/// All of it happens where the child runs, in turn. Only on an executor of a type that can't hold a strand, over
+/// several threads, may the child end while its time does: that is what the lock is for.
 template <class T, class Executor, class Handler> class timed_task {
 public:
     struct nothing {};
