@@ -83,9 +83,8 @@ private:
         if (limit != time_limit::max()) {
             self->timer_.expires_after(limit);
             self->timer_.async_wait([self](error_code ec) {
-                // Once more by way of the executor: what has ended by now, and waits to say so, has ended in time.
                 if (!ec)
-                    asio::post(self->child_.executor(), [self] { self->end_time(); });
+                    end_time_after(self, 2);
             });
         }
         try {
@@ -102,6 +101,14 @@ private:
             co_await std::move(task);
         else
             into.emplace(co_await std::move(task));
+    }
+
+    /// What has ended by now, and waits to say so, has ended in time. So let everything else have a turn first: one in
+    /// which it comes to the child's strand, and one in which it runs there.
+    static void end_time_after(pointer const& self, int turns) {
+        if (turns == 0)
+            return self->end_time();
+        asio::post(self->child_.executor(), [self, turns] { end_time_after(self, turns - 1); });
     }
 
     // Only a child that has been started can be cancelled, and only one that has not ended needs to be.
@@ -157,11 +164,15 @@ private:
         // Posted: the child is to be gone before the waiting task goes on.
         auto const executor = asio::get_associated_executor(handler_);
         asio::post(executor, [handler = std::move(handler_), e = std::move(error), r = std::move(result_)]() mutable {
-            if constexpr (std::is_void_v<T>)
-                std::move(handler)(std::move(e));
-            else
-                std::move(handler)(std::move(e), std::move(r));
+            complete(std::move(handler), std::move(e), std::move(r));
         });
+    }
+
+    static void complete(Handler&& handler, std::exception_ptr error, [[maybe_unused]] result&& value) {
+        if constexpr (std::is_void_v<T>)
+            std::move(handler)(std::move(error));
+        else
+            std::move(handler)(std::move(error), std::move(value));
     }
 
     std::mutex mutex_; ///< guards the next four
