@@ -152,7 +152,8 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 /// Thread safety: children run on the threads of the task's executor. On a bare `io_context` or `thread_pool` each has
 ///     a strand, and they run at the same time if there are threads; on a strand one at a time. For a concrete
 ///     `Executor` type over several threads see docs/reference/await_all.md.
-/// Cost: that of `co_spawn` and one `post` for each child; two stack switches; three allocations for all together.
+/// Cost: for each child that of `co_spawn`, a `post`, and two allocations if it gets a strand; for all together five
+///     allocations and two stack switches.
 /// Example: `std::vector<Page> pages = greenback::await_all(std::move(downloads));`
 template <class T, class Executor>
 std::conditional_t<std::is_void_v<T>, void, std::vector<T>>

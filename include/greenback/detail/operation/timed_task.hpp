@@ -158,7 +158,7 @@ private:
             bool const cancelled = (outside_ & asio::cancellation_type::terminal) != asio::cancellation_type::none;
             error_code const code = cancelled ? error_code(asio::error::operation_aborted) //
                                               : error_code(asio::error::timed_out);
-            error = std::make_exception_ptr(system_error(code, "greenback: waiting for no longer than a while"));
+            error = std::make_exception_ptr(system_error(code, "greenback: waiting, with a time limit"));
             result_.reset();
         }
         // Posted: the child is to be gone before the waiting task goes on.
