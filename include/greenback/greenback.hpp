@@ -60,3 +60,6 @@
 #include <greenback/sync_stream.hpp> // sync_stream
 
 #include <greenback/basic_iostream.hpp> // basic_iostream
+#include <greenback/await_all.hpp>   // await_all
+#include <greenback/await_for.hpp>   // await_for, with_timeout
+#include <greenback/on_executor.hpp> // on_executor

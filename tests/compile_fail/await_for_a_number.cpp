@@ -1,0 +1,5 @@
+// error: greenback: the time to wait is a std::chrono::duration
+
+#include <greenback/await_for.hpp>
+
+void use(greenback::asio::awaitable<void> task) { greenback::await_for(2, std::move(task)); }

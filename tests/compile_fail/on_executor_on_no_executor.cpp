@@ -1,0 +1,7 @@
+// error: greenback::on_executor takes an executor or an execution context first
+
+#include <greenback/on_executor.hpp>
+
+void use(int number) {
+    greenback::on_executor(number, [] {});
+}
