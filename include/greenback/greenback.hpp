@@ -47,19 +47,23 @@
 #include <greenback/diagnostics.hpp> // stats
 
 // 10. Helpers, each alone: built on the above, as anybody could; nothing above knows them.
-//     C libraries that call back
+//     Waiting for several things, and for no longer than a while.
+#include <greenback/await_all.hpp> // await_all
+#include <greenback/await_for.hpp> // await_for, with_timeout
+
+//     Code that belongs elsewhere: on a thread of its own, on a larger stack.
+#include <greenback/on_executor.hpp>   // on_executor
+#include <greenback/on_task_stack.hpp> // on_task_stack
+
+//     Code that must not be interrupted.
+#include <greenback/no_await_scope.hpp> // no_await_scope, no_await_lock
+
+//     C libraries that call back.
 #include <greenback/exception_trap.hpp> // exception_trap
 
 #include <greenback/c_callback.hpp> // c_callback
 
-//     code that must not be interrupted; code that needs more stack
-#include <greenback/no_await_scope.hpp> // no_await_scope, no_await_lock
-#include <greenback/on_task_stack.hpp>  // on_task_stack
-
-//     streams. greenback/beast.hpp has what Boost.Beast needs besides
+//     Streams. greenback/beast.hpp has what Boost.Beast needs besides.
 #include <greenback/sync_stream.hpp> // sync_stream
 
 #include <greenback/basic_iostream.hpp> // basic_iostream
-#include <greenback/await_all.hpp>   // await_all
-#include <greenback/await_for.hpp>   // await_for, with_timeout
-#include <greenback/on_executor.hpp> // on_executor

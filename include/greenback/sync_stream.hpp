@@ -107,7 +107,8 @@ public:
             error = asio::error::eof;
             return 0;
         }
-        std::size_t const n = run(error, [&](auto&& token) { return stream_.async_read_some(buffers, std::move(token)); });
+        std::size_t const n =
+            run(error, [&](auto&& token) { return stream_.async_read_some(buffers, std::move(token)); });
         at_end_ |= error == asio::error::eof;
         return n;
     }
