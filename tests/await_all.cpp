@@ -132,6 +132,7 @@ TEST_CASE("without a portal no task is run", "[await_all]") {
         co_return;
     };
     CHECK_THROWS_AS(await_all(list(task(), task())), greenback::no_portal);
+    CHECK_THROWS_WITH(await_all(list(task(), task())), test::has_text("await_all.cpp:")); // the caller's line
     CHECK(ran == 0);
 }
 

@@ -248,6 +248,7 @@ TEST_CASE("without a portal nothing is run", "[await_for]") {
         co_return;
     };
     CHECK_THROWS_AS(await_for(1h, task()), greenback::no_portal);
+    CHECK_THROWS_WITH(await_for(1h, task()), test::has_text("await_for.cpp:")); // the caller's line
     CHECK_FALSE(ran);
 }
 

@@ -150,6 +150,7 @@ TEST_CASE("without a portal nothing is posted, and no_portal says so", "[on_exec
     asio::io_context other;
     bool ran = false;
     CHECK_THROWS_AS(on_executor(other, [&] { ran = true; }), greenback::no_portal);
+    CHECK_THROWS_WITH(on_executor(other, [&] { ran = true; }), test::has_text("on_executor.cpp:")); // the caller's line
     test::run_all(other);
     CHECK_FALSE(ran);
 }

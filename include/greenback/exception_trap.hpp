@@ -55,6 +55,15 @@ public:
         }
     }
 
+    /// What can't be called so.
+    template <class F, class OnError>
+        requires std::is_void_v<std::invoke_result_t<F>>
+    void run(F&&, OnError&&) noexcept {
+        static_assert(!std::is_void_v<std::invoke_result_t<F>>,
+                      "greenback: the function returns nothing, so there is nothing to return when it has thrown: "
+                      "trap.run(f)");
+    }
+
     /// Is there an exception to be rethrown?
     explicit operator bool() const noexcept { return first_ != nullptr; }
 
