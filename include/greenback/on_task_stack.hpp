@@ -4,10 +4,8 @@
 
 #include <greenback/detail/config.hpp>
 
-#include <exception>
-#include <functional>
-#include <memory>
-#include <optional>
+#include <greenback/detail/kept_call.hpp>
+
 #include <type_traits>
 #include <utility>
 
@@ -16,48 +14,6 @@ namespace greenback::detail {
 /// Call `run(argument)` on the stack of whoever has resumed the portal in force, with no portal in force; where there
 /// is none, here.
 void run_on_task_stack(void (*run)(void*) noexcept, void* argument) noexcept;
-
-/// A call whose outcome is kept until it is wanted on another stack.
-template <class F> class call_elsewhere {
-    using result = std::invoke_result_t<F>;
-    struct nothing {};
-    using kept = std::conditional_t<
-        std::is_void_v<result>, nothing,
-        std::conditional_t<std::is_reference_v<result>, std::add_pointer_t<std::remove_reference_t<result>>, result>>;
-
-public:
-    explicit call_elsewhere(F&& f) noexcept : f_(std::forward<F>(f)) {}
-
-    static void run(void* self) noexcept {
-        auto& call = *static_cast<call_elsewhere*>(self);
-        try {
-            if constexpr (std::is_void_v<result>) {
-                std::invoke(std::forward<F>(call.f_));
-            } else if constexpr (std::is_reference_v<result>) {
-                result&& referred = std::invoke(std::forward<F>(call.f_));
-                call.result_ = std::addressof(referred);
-            } else {
-                call.result_.emplace(std::invoke(std::forward<F>(call.f_)));
-            }
-        } catch (...) {
-            call.error_ = std::current_exception();
-        }
-    }
-
-    result get() {
-        if (error_)
-            std::rethrow_exception(std::move(error_));
-        if constexpr (std::is_reference_v<result>)
-            return static_cast<result>(**result_);
-        else if constexpr (!std::is_void_v<result>)
-            return std::move(*result_);
-    }
-
-private:
-    F&& f_;
-    std::exception_ptr error_;
-    std::optional<kept> result_;
-};
 
 } // namespace greenback::detail
 
@@ -81,9 +37,10 @@ namespace greenback {
 /// Cost: two stack switches; no allocation, unless `f` throws.
 /// Example: `auto const match = greenback::on_task_stack([&] { return std::regex_match(text, pattern); });`
 template <class F> std::invoke_result_t<F> on_task_stack(F&& f) {
-    detail::call_elsewhere<F> call(std::forward<F>(f));
-    detail::run_on_task_stack(&call.run, &call);
-    return call.get();
+    using call = detail::kept_call<F>;
+    call made_there(std::forward<F>(f));
+    detail::run_on_task_stack([](void* c) noexcept { static_cast<call*>(c)->run(); }, &made_there);
+    return made_there.get();
 }
 
 } // namespace greenback

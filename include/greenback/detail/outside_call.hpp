@@ -2,14 +2,12 @@
 // A call that another thread makes, while its caller waits as a coroutine does; see on_executor.hpp.
 #pragma once
 
+#include <greenback/detail/kept_call.hpp>
+
 #include <condition_variable>
 #include <coroutine>
-#include <exception>
-#include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <type_traits>
 #include <utility>
 
 namespace greenback::detail {
@@ -18,9 +16,9 @@ namespace greenback::detail {
 /// together, as either may be gone before the other. The function stays where it is, in the caller's frame.
 template <class F> class outside_call {
 public:
-    using result = std::invoke_result_t<F>;
+    using result = typename kept_call<F>::result;
 
-    explicit outside_call(F&& f) noexcept : f_(std::forward<F>(f)) {}
+    explicit outside_call(F&& f) noexcept : call_(std::forward<F>(f)) {}
     outside_call(outside_call const&) = delete;
 
     // ---- the caller's side ---------------------------------------------------------------------------------------
@@ -56,14 +54,7 @@ public:
     }
 
     /// @pre it was called
-    result get() {
-        if (error_)
-            std::rethrow_exception(std::exchange(error_, nullptr));
-        if constexpr (std::is_reference_v<result>)
-            return static_cast<result>(**value_);
-        else if constexpr (!std::is_void_v<result>)
-            return *std::move(value_);
-    }
+    result get() { return call_.get(); }
 
 private:
     enum class phase {
@@ -102,7 +93,7 @@ private:
 
     void run() noexcept {
         if (begin()) {
-            call();
+            call_.run();
             std::scoped_lock const lock(mutex_);
             phase_ = phase::ended;
             has_ended_.notify_all();
@@ -118,21 +109,6 @@ private:
         return true;
     }
 
-    void call() noexcept {
-        try {
-            if constexpr (std::is_void_v<result>) {
-                std::invoke(std::forward<F>(f_));
-            } else if constexpr (std::is_reference_v<result>) {
-                result referred = std::invoke(std::forward<F>(f_));
-                value_.emplace(std::addressof(referred));
-            } else {
-                value_.emplace(std::invoke(std::forward<F>(f_)));
-            }
-        } catch (...) {
-            error_ = std::current_exception();
-        }
-    }
-
     void drop() noexcept {
         {
             std::scoped_lock const lock(mutex_);
@@ -146,18 +122,11 @@ private:
         to_resume_.resume();
     }
 
-    struct nothing {};
-    using value = std::conditional_t<
-        std::is_void_v<result>, nothing,
-        std::conditional_t<std::is_reference_v<result>, std::add_pointer_t<std::remove_reference_t<result>>, result>>;
-
     std::mutex mutex_; ///< guards `phase_`
     std::condition_variable has_ended_;
     phase phase_ = phase::posting;
     std::coroutine_handle<> to_resume_; ///< written before the job is posted
-    F&& f_;
-    std::optional<value> value_; ///< this and `error_` are written by `call`, and read when it has ended
-    std::exception_ptr error_;
+    kept_call<F> call_;                 ///< made by `run`, and looked at when it has ended
 };
 
 } // namespace greenback::detail
