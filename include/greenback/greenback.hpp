@@ -47,9 +47,10 @@
 #include <greenback/diagnostics.hpp> // stats
 
 // 10. Helpers, each alone: built on the above, as anybody could; nothing above knows them.
-//     Waiting for several things, and for no longer than a while.
+//     Waiting: a while, for several things, for no longer than a while.
 #include <greenback/await_all.hpp> // await_all
 #include <greenback/await_for.hpp> // await_for, with_timeout
+#include <greenback/sleep.hpp>     // sleep_for, sleep_until
 
 //     Code that belongs elsewhere: on a thread of its own, on a larger stack.
 #include <greenback/on_executor.hpp>   // on_executor
@@ -62,6 +63,13 @@
 #include <greenback/exception_trap.hpp> // exception_trap
 
 #include <greenback/c_callback.hpp> // c_callback
+
+//     What is asynchronous where something synchronous is expected: a function, a decorated one, a range, a scope.
+#include <greenback/autoawait.hpp> // autoawait
+
+#include <greenback/async_context.hpp>    // async_context
+#include <greenback/async_iter.hpp>       // async_iter
+#include <greenback/decorate_as_sync.hpp> // decorate_as_sync
 
 //     Streams. greenback/beast.hpp has what Boost.Beast needs besides.
 #include <greenback/sync_stream.hpp> // sync_stream

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <greenback/detail/operation/child_task.hpp>
+#include <greenback/detail/operation/time_limit.hpp>
 
 #if defined(GREENBACK_USE_BOOST_ASIO)
 #include <boost/asio/basic_waitable_timer.hpp>
@@ -21,22 +22,6 @@
 #include <utility>
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
-
-using time_limit = std::chrono::steady_clock::duration;
-
-/// Rounded up; what can't be represented is for ever. Asked in floating point: hours::max() would overflow otherwise.
-template <class D> time_limit time_limit_of(D d) {
-    static_assert(
-        requires { typename std::chrono::duration<typename D::rep, typename D::period>; },
-        "greenback: the time to wait is a std::chrono::duration: std::chrono::milliseconds(200), 2s");
-    using wide = std::chrono::duration<long double, time_limit::period>;
-    wide const ticks = d;
-    if (!(ticks > wide(0))) // nor a number at all
-        return time_limit(0);
-    if (ticks >= wide(time_limit::max()))
-        return time_limit::max();
-    return std::chrono::ceil<time_limit>(d);
-}
 
 /// Does `e` say that something was cancelled? `a && b` says so by exceptions of which that is the first.
 inline bool is_operation_aborted(std::exception_ptr const& e) noexcept {
