@@ -41,14 +41,17 @@ template <class Executor, class Decorator> class sync_decorator {
 public:
     explicit sync_decorator(Decorator d) : decorator_(std::move(d)) {}
 
-    template <class AsyncFn> auto operator()(AsyncFn&& f) const& { return decorate(decorator_, std::forward<AsyncFn>(f)); }
+    template <class AsyncFn> auto operator()(AsyncFn&& f) const& {
+        return decorate(decorator_, std::forward<AsyncFn>(f));
+    }
     template <class AsyncFn> auto operator()(AsyncFn&& f) && {
         return decorate(std::move(decorator_), std::forward<AsyncFn>(f));
     }
 
 private:
     template <class D, class AsyncFn> static auto decorate(D&& decorator, AsyncFn&& f) {
-        using decorated = std::decay_t<decltype(std::invoke(std::forward<D>(decorator), autoawait(std::forward<AsyncFn>(f))))>;
+        using decorated =
+            std::decay_t<decltype(std::invoke(std::forward<D>(decorator), autoawait(std::forward<AsyncFn>(f))))>;
         return decorated_as_sync<Executor, decorated>(
             std::invoke(std::forward<D>(decorator), autoawait(std::forward<AsyncFn>(f))));
     }

@@ -29,9 +29,8 @@ concept channel_source = requires(S& s, use_this_portal token) {
 template <class S>
 concept coro_source = !channel_source<S> && requires(S& s, use_this_portal token) { s.async_resume(token); };
 template <class S>
-concept function_source = !channel_source<S> && !coro_source<S> && requires(S& s, std::source_location where) {
-    await_now(std::invoke(s), where);
-};
+concept function_source = !channel_source<S> && !coro_source<S> &&
+                          requires(S& s, std::source_location where) { await_now(std::invoke(s), where); };
 
 /// The next element; empty at the end.
 template <channel_source S> auto next_element(S& s, std::source_location where) {
@@ -56,9 +55,8 @@ template <class T> inline constexpr bool is_optional = false;
 template <class T> inline constexpr bool is_optional<std::optional<T>> = true;
 
 template <class S>
-concept element_source = requires(S& s, std::source_location where) {
-    requires is_optional<decltype(next_element(s, where))>;
-};
+concept element_source =
+    requires(S& s, std::source_location where) { requires is_optional<decltype(next_element(s, where))>; };
 template <element_source S>
 using element_of = typename decltype(next_element(std::declval<S&>(), std::source_location()))::value_type;
 
