@@ -159,6 +159,7 @@ TEST_CASE("at the normal end of the scope, what the release throws is thrown", "
         struct cleans_up {
             history& l;
             bool& thrown;
+            cleans_up(history& of, bool& t) : l(of), thrown(t) {}
             ~cleans_up() {
                 try {
                     async_context const held(acquire(l), failing_release);
@@ -170,7 +171,7 @@ TEST_CASE("at the normal end of the scope, what the release throws is thrown", "
         bool thrown = false;
         CHECK_THROWS_AS(
             [&] {
-                cleans_up const c{l, thrown};
+                cleans_up const c(l, thrown);
                 throw std::out_of_range("x");
             }(),
             std::out_of_range);
@@ -271,7 +272,8 @@ TEST_CASE("a task that is destroyed inside a release goes on to unwind", "[async
 
 TEST_CASE("async_context without a portal says so, and where", "[async_context]") {
     history l;
-    CHECK_THROWS_WITH(async_context(acquire(l), release),
-                      test::has_text("async_context.cpp:" + std::to_string(__LINE__ - 1)));
+    auto const make = [&] { async_context const held(acquire(l), release); };
+    std::string const line = "async_context.cpp:" + std::to_string(__LINE__ - 1);
+    CHECK_THROWS_WITH(make(), test::has_text(line));
     CHECK(l.acquired == 0);
 }

@@ -266,5 +266,6 @@ TEST_CASE("a task is cancelled, or destroyed, while it waits for an element", "[
 TEST_CASE("async_iter without a portal says so, and where it was made", "[async_iter]") {
     counter source(3);
     auto range = async_iter(source);
-    CHECK_THROWS_WITH(range.begin(), test::has_text("async_iter.cpp:" + std::to_string(__LINE__ - 1)));
+    std::string const line = "async_iter.cpp:" + std::to_string(__LINE__ - 1);
+    CHECK_THROWS_WITH(range.begin(), test::has_text(line));
 }

@@ -146,9 +146,10 @@ TEST_CASE("sleep without a portal says so, at the caller's line", "[sleep]") {
         }
         return "";
     };
-    CHECK_THAT(text([] { sleep_for(0s); }), test::has_text("sleep.cpp:" + std::to_string(__LINE__)));
-    CHECK_THAT(text([] { sleep_until(std::chrono::steady_clock::now()); }),
-               test::has_text("sleep.cpp:" + std::to_string(__LINE__ - 1)));
+    std::string const a = text([] { sleep_for(0s); });
+    CHECK_THAT(a, test::has_text("sleep.cpp:" + std::to_string(__LINE__ - 1)));
+    std::string const b = text([] { sleep_until(std::chrono::steady_clock::now()); });
+    CHECK_THAT(b, test::has_text("sleep.cpp:" + std::to_string(__LINE__ - 1)));
 }
 
 TEST_CASE("sleep in a task of another executor type", "[sleep]") {
