@@ -20,7 +20,6 @@ template <class Base> class movable_half : public Base {
 public:
     explicit movable_half(std::streambuf* buffer) : Base(buffer) { this->exceptions(std::ios_base::badbit); }
     movable_half(movable_half&& other, std::streambuf* buffer) : Base(std::move(other)) { this->set_rdbuf(buffer); }
-    using Base::operator=;
     movable_half& operator=(movable_half&& other) = default; // the buffer is not exchanged
 };
 
@@ -38,10 +37,10 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 /// Reading what is not there yet sends what has been written first. Large reads and writes pass the buffer. 16
 /// characters can be put back at any time; `readsome` reads what has arrived; there is no position to seek.
 ///
-/// `exceptions(badbit)` is set: an error comes out of `<<`, `>>`, `getline` as the `system_error` it is; end of file sets
-/// `eofbit` and `failbit`, as in any stream. A stream with these set writes nothing either, so when the peer has
-/// finished sending use `out()` to answer it: `in()` and `out()` are an istream and an ostream over the same buffer,
-/// with states of their own.
+/// `exceptions(badbit)` is set: an error comes out of `<<`, `>>`, `getline` as the `system_error` it is, and sets
+/// `badbit`; end of file sets `eofbit` and `failbit`, as in any stream. A stream with one of these writes nothing either,
+/// so when the peer has finished sending use `out()` to answer it: `in()` and `out()` are an istream and an ostream over
+/// the same buffer, with states of their own.
 ///
 /// With `std::unitbuf` an error of the flush behind `<<` is thrown by the next operation. The destructor sends what is
 /// pending if it can await, and ignores errors: `flush()` before, where they matter.
@@ -52,9 +51,9 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 ///
 /// Cancellation: as `sync_stream`; an error is thrown like any other.
 /// Thread safety: as `sync_stream`.
-/// Cost: two buffers, allocated when the first thing is read, and written. What finds room in them, or is in them, is not
-///     awaited; otherwise two stack switches, and as a rule one system call.
-/// Example: `basic_iostream io(std::move(socket));  for (std::string line; std::getline(io, line);) io << line << '\n';`
+/// Cost: two buffers, allocated when the first thing is read, and written. What finds room in them, or is in them, is
+///     not awaited; otherwise two stack switches, and as a rule one system call.
+/// Example: `basic_iostream io(std::move(socket));  for (std::string line; std::getline(io, line);) io << line;`
 template <class AsyncStream>
 class basic_iostream : private detail::buffer_of_iostream<sync_stream<AsyncStream>>, public std::iostream {
     using buffer_base = detail::buffer_of_iostream<sync_stream<AsyncStream>>;

@@ -5,8 +5,7 @@
 #include <greenback/detail/config.hpp>
 
 #if !defined(GREENBACK_USE_BOOST_ASIO)
-#error \
-    "greenback/beast.hpp needs greenback on Boost.Asio, which Boost.Beast uses: configure with -DGREENBACK_USE_BOOST_ASIO=ON."
+#error "greenback/beast.hpp needs greenback on Boost.Asio, as Boost.Beast does: set GREENBACK_USE_BOOST_ASIO"
 #endif
 
 #include <greenback/sync_stream.hpp>
@@ -18,11 +17,11 @@
 
 namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 
-/// What `boost::beast::websocket::stream<sync_stream<S>>` calls when a websocket has been closed; not for calling. Beast's
-/// own would block the thread. `S` is a socket, or a TLS stream over one.
+/// What `boost::beast::websocket::stream<sync_stream<S>>` calls when a websocket has been closed; not for calling.
+/// Beast's own would block the thread. `S` is a socket, or a TLS stream over one.
 ///
-/// A TLS stream is shut down and its socket closed. A socket waits for the peer to close the connection, under the
-/// deadline of `stream`, and is closed.
+/// A TLS stream is shut down and its socket closed; that is not under the deadline of `stream`. A socket waits for the
+/// peer to close the connection, which is, and is closed.
 ///
 /// @throws `no_portal` · `abandoned`. Errors are in `ec`.
 ///

@@ -19,7 +19,8 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 
 /// A stream with `read_some` and `write_some` that await, over an Asio stream with `async_read_some` and
 /// `async_write_some`: a socket, an `ssl::stream`, a pipe, a serial port. What expects a synchronous stream works with
-/// it unchanged: `asio::read`, `asio::read_until`, `asio::write`, the synchronous functions of `ssl::stream`, Boost.Beast.
+/// it unchanged: `asio::read`, `asio::read_until`, `asio::write`, the synchronous functions of `ssl::stream`, and those
+/// of Boost.Beast (`greenback/beast.hpp`).
 ///
 /// `AsyncStream` may be a reference: `sync_stream<tcp::socket&> s(socket)`. Two tasks, one of which reads while the
 /// other writes, have one each, over the same stream.

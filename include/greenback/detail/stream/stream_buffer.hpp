@@ -6,10 +6,8 @@
 
 #if defined(GREENBACK_USE_BOOST_ASIO)
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/write.hpp>
 #else
 #include <asio/buffer.hpp>
-#include <asio/write.hpp>
 #endif
 
 #include <algorithm>
@@ -63,11 +61,19 @@ public:
 
     bool has_pending_output() const noexcept { return pptr() != pbase(); }
 
-    /// Send what is in the put area, and `more` after it, in one gathered write.
+    /// Send what is in the put area, and `more` after it, in one gathered write. `asio::write` would do so in pieces of
+    /// 64 KiB.
     void send(asio::const_buffer more = {}) {
-        std::array<asio::const_buffer, 2> const all{asio::const_buffer(pbase(), pending()), more};
+        std::array<asio::const_buffer, 2> rest{asio::const_buffer(pbase(), pending()), more};
         setp(pbase(), epptr()); // before anything can go wrong: it must not be sent twice
-        asio::write(stream_, all);
+        while (asio::buffer_size(rest) != 0) {
+            std::size_t sent = stream_.write_some(rest);
+            for (asio::const_buffer& piece : rest) {
+                std::size_t const of_it = std::min(sent, piece.size());
+                piece += of_it;
+                sent -= of_it;
+            }
+        }
     }
 
 protected:
