@@ -14,6 +14,13 @@
 #else
 #include <asio/ssl.hpp>
 #endif
+#if defined(GREENBACK_USE_BOOST_ASIO)
+#include <greenback/beast.hpp>
+
+#include <boost/beast/core.hpp>
+#include <boost/beast/websocket.hpp>
+#include <boost/beast/websocket/ssl.hpp>
+#endif
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
@@ -115,7 +122,6 @@ TEST_CASE("a synchronous stream, and an iostream, read and write over TLS", "[ss
             for (std::string line; std::getline(io.in(), line);)
                 io.out() << line << '!' << std::endl;
             CHECK_FALSE(io.in().bad());
-            io.out() << "end\n" << std::flush;
             stream.async_shutdown(greenback::use_portal);
         },
         rethrow);
@@ -174,3 +180,39 @@ TEST_CASE("a TLS connection that is cut is an error, not the end of file, and is
                        }
                    }));
 }
+
+#if defined(GREENBACK_USE_BOOST_ASIO)
+TEST_CASE("a websocket runs over TLS over a synchronous stream, and the other way round", "[ssl_stream]") {
+    namespace websocket = boost::beast::websocket;
+    FOR_EVERY_KIND_OF_PORTAL(how);
+    asio::io_context context(1);
+    contexts tls;
+    connection c(context);
+    greenback::spawn(
+        context,
+        [&] {
+            websocket::stream<ssl::stream<sync_stream<tcp::socket>>> ws(std::move(c.b), tls.server);
+            ws.next_layer().handshake(ssl::stream_base::server);
+            ws.accept();
+            boost::beast::flat_buffer in;
+            ws.read(in);
+            ws.write(in.data());
+            error_code ec;
+            ws.read(in, ec);
+            CHECK(ec == websocket::error::closed);
+        },
+        rethrow);
+    test::run_task(context, context, test::in_portal(how, [&] {
+                       websocket::stream<sync_stream<ssl::stream<tcp::socket>>> ws(
+                           ssl::stream<tcp::socket>(std::move(c.a), tls.client));
+                       ws.next_layer().next_layer().async_handshake(ssl::stream_base::client, greenback::use_portal);
+                       ws.handshake("here", "/");
+                       ws.write(asio::buffer("ping", 4));
+                       boost::beast::flat_buffer in;
+                       ws.read(in);
+                       CHECK(boost::beast::buffers_to_string(in.data()) == "ping");
+                       ws.close(websocket::close_code::normal);
+                       CHECK_FALSE(ws.next_layer().lowest_layer().is_open());
+                   }));
+}
+#endif

@@ -50,11 +50,10 @@ template <class S> void teardown(boost::beast::role_type role, sync_stream<S>& s
             stream.read_some(asio::buffer(rest), ec);
         if (ec != asio::error::eof)
             return;
-        ec = {};
+        error_code ignored;                          // there is nobody left who would mind
         if (role == boost::beast::role_type::client) // ... and the client after it has seen that
-            socket.shutdown(asio::socket_base::shutdown_send, ec);
-        if (!ec)
-            socket.close(ec);
+            socket.shutdown(asio::socket_base::shutdown_send, ignored);
+        socket.close(ec);
     }
 }
 
