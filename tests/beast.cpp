@@ -36,7 +36,8 @@ template <class Stream> std::string read_text(websocket::stream<Stream>& ws) {
     return beast::buffers_to_string(in.data());
 }
 
-/// Answers each message by itself, until the peer closes. @returns how it ended
+// [echo]
+// Answers each message by itself, until the peer closes. Returns how it ended.
 template <class Stream> error_code echo(websocket::stream<Stream>& ws) {
     ws.accept();
     for (;;) {
@@ -48,6 +49,7 @@ template <class Stream> error_code echo(websocket::stream<Stream>& ws) {
         ws.write(in.data());
     }
 }
+// [/echo]
 
 } // namespace
 
@@ -101,7 +103,9 @@ TEST_CASE("a websocket opens, talks and closes over a synchronous stream, on eit
     greenback::spawn(
         context,
         [&] {
+            // [open]
             websocket::stream<sync_stream<tcp::socket>> ws(std::move(c.b));
+            // [/open]
             if (server_closes) {
                 ws.accept();
                 ws.write(asio::buffer(read_text(ws)));
