@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// 10. Helpers: an asynchronous stream as a std::iostream.
+// A `std::iostream` over an asynchronous stream, for code that reads by `getline` and writes by `<<`.
 #pragma once
 
 #include <greenback/detail/config.hpp>
@@ -8,6 +8,7 @@
 #include <greenback/portal.hpp>
 #include <greenback/sync_stream.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <istream>
 #include <ostream>
@@ -16,103 +17,107 @@
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
-/// Made before the `std::iostream` that is given its address.
-template <class AsyncStream> struct holds_stream_buffer {
-    stream_buffer<sync_stream<AsyncStream>> buffer_;
+/// A `std::istream` or `std::ostream` that can be moved, and whose errors are exceptions.
+template <class Base> class movable_half : public Base {
+public:
+    explicit movable_half(std::streambuf* buffer) : Base(buffer) { this->exceptions(std::ios_base::badbit); }
+    movable_half(movable_half&& other, std::streambuf* buffer) : Base(std::move(other)) { this->set_rdbuf(buffer); }
+    movable_half& operator=(movable_half&& other) = default; // the buffer is not exchanged
+};
+
+/// A base, for the buffer to be there before the stream and after it.
+template <class Stream> struct buffer_of_iostream {
+    stream_buffer<Stream> buffer;
 };
 
 } // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
 
 namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 
-/// A `std::iostream` over an asynchronous stream: `std::getline`, `operator<<` and whatever else reads or writes one
-/// awaits, where it has to.
+/// A `std::iostream` that awaits, over an Asio stream (a socket, an `ssl::stream`) or a reference to one. Movable.
 ///
-/// It is three streams over one buffer: itself, `in()` and `out()`. When the other side has sent everything, reading
-/// sets `eofbit`, and a stream with that bit refuses every `<<`; so a program that goes on to answer reads from `in()`
-/// and writes to `out()`.
+/// Reading what is not there yet sends what has been written first. Large reads and writes pass the buffer. 16
+/// characters can be put back at any time; `readsome` reads what has arrived; there is no position to seek.
 ///
-/// A read that has to wait sends what was written first. Reads and writes that are larger than the buffer go past it.
-/// The last 16 bytes read can be put back. There are no positions: `tellg` is -1, and `seekg` fails.
-/// Owns the stream, or refers to it, as `sync_stream` does. Movable. The destructor sends what is left if it can await,
-/// and drops errors: `flush()` before it, to see them.
+/// `exceptions(badbit)` is set: an error comes out of `<<`, `>>`, `getline` as the `system_error` it is, and sets
+/// `badbit`; end of file sets `eofbit` and `failbit`, as in any stream. A stream with one of these writes nothing
+/// either, so when the peer has finished sending use `out()` to answer it: `in()` and `out()` are an istream and an
+/// ostream over the same buffer, with states of their own.
 ///
-/// @pre of whatever reads and writes: as for `await_`.
-/// @throws `badbit` is in `exceptions()` from the start: an error is thrown as the `system_error` that it is, `abandoned`
-///     as `abandoned`. With `std::unitbuf`, where libstdc++ writes in a destructor, by the next operation.
+/// With `std::unitbuf` an error of the flush behind `<<` is thrown by the next operation. The destructor sends what is
+/// pending if it can await, and ignores errors: `flush()` before, where they matter.
 ///
-/// Cancellation: as `sync_stream`, and so are deadlines: `io.stream().expires_after(5s)`.
-/// Thread safety: as `sync_stream`. For a task that reads and a task that writes make two over one socket,
-///     `basic_iostream<tcp::socket&>`.
-/// Cost: two blocks of `buffer_size` bytes, allocated when they are needed; an operation of the stream for each that is
-///     full or empty.
-/// Example: `greenback::basic_iostream io(std::move(socket)); while (std::getline(io.in(), s)) io.out() << s << '\n';`
+/// @pre used by one task at a time, in synchronous code with a portal of its task (`has_portal()`). Two tasks, one of
+///     which reads while the other writes, have one object each, over a reference to the same stream.
+/// @throws, from every operation that reads or writes the stream, `system_error` · `no_portal` · `abandoned`.
+///
+/// Cancellation: as `sync_stream`; an error is thrown like any other.
+/// Thread safety: as `sync_stream`.
+/// Cost: two buffers, allocated when the first thing is read, and written. What finds room in them, or is in them, is
+///     not awaited; otherwise two stack switches, and as a rule one system call.
+/// Example: `basic_iostream io(std::move(socket));  for (std::string line; std::getline(io, line);) io << line;`
 template <class AsyncStream>
-class basic_iostream : private detail::holds_stream_buffer<AsyncStream>, public std::iostream {
-    using holder = detail::holds_stream_buffer<AsyncStream>;
-    using holder::buffer_;
+class basic_iostream : private detail::buffer_of_iostream<sync_stream<AsyncStream>>, public std::iostream {
+    using buffer_base = detail::buffer_of_iostream<sync_stream<AsyncStream>>;
 
 public:
+    using next_layer_type = typename sync_stream<AsyncStream>::next_layer_type;
+
+    /// @param buffer_size of each of the two buffers, in bytes; at least 16
     explicit basic_iostream(AsyncStream stream, std::size_t buffer_size = 8192)
-        : holder{{buffer_size, std::forward<AsyncStream>(stream)}}, std::iostream(&buffer_), in_(&buffer_),
-          out_(&buffer_) {
-        exceptions(badbit);
-        in_.exceptions(badbit);
-        out_.exceptions(badbit);
-        serve();
+        : buffer_base{{std::forward<AsyncStream>(stream), buffer_size}}, std::iostream(&this->buffer),
+          in_(&this->buffer), out_(&this->buffer) {
+        this->exceptions(badbit);
+        this->buffer.is_used_by(*this, out_);
     }
 
+    /// What was moved from has no buffers, and the stream that its own moved-from stream is.
     basic_iostream(basic_iostream&& other)
-        : holder{std::move(other.buffer_)}, std::iostream(std::move(other)), in_(&buffer_), out_(&buffer_) {
-        set_rdbuf(&buffer_);
-        take_state(other);
+        : buffer_base{std::move(other.buffer)}, std::iostream(std::move(other)),
+          in_(std::move(other.in_), &this->buffer), out_(std::move(other.out_), &this->buffer) {
+        this->set_rdbuf(&this->buffer);
+        this->buffer.is_used_by(*this, out_);
     }
     basic_iostream& operator=(basic_iostream&& other) {
-        flush_quietly();
-        buffer_ = std::move(other.buffer_);
-        std::iostream::operator=(std::move(other)); // all but the buffer
-        take_state(other);
+        if (this != &other) {
+            send_pending_output();
+            std::iostream::operator=(std::move(other));
+            in_ = std::move(other.in_);
+            out_ = std::move(other.out_);
+            this->buffer = std::move(other.buffer);
+        }
         return *this;
     }
-    ~basic_iostream() override { flush_quietly(); }
+    ~basic_iostream() override { send_pending_output(); }
 
+    /// To read from, and to write to: each has its own state, so that the end of one is not the end of the other.
     std::istream& in() noexcept { return in_; }
     std::ostream& out() noexcept { return out_; }
 
-    sync_stream<AsyncStream>& stream() noexcept { return buffer_.stream(); }
-    auto& next_layer() noexcept { return stream().next_layer(); }
-    std::streambuf* rdbuf() const noexcept { return std::iostream::rdbuf(); }
+    /// What is under the buffer: for `expires_after`, and for who reads and writes past it.
+    sync_stream<AsyncStream>& stream() noexcept { return this->buffer.stream(); }
+    next_layer_type& next_layer() noexcept { return stream().next_layer(); }
 
-    using std::iostream::tie;
-    /// A stream that is tied to itself would flush itself before it flushes itself, without end: that is ignored.
-    std::ostream* tie(std::ostream* other) { return other == this ? tie() : std::iostream::tie(other); }
+    /// As in any stream; but one tied to itself would flush itself for ever, and reading flushes this one anyway.
+    std::ostream* tie() const { return std::iostream::tie(); }
+    std::ostream* tie(std::ostream* other) { return std::iostream::tie(other == this ? nullptr : other); }
 
 private:
-    void serve() noexcept { buffer_.serves({this, &in_, &out_}); }
-
-    void take_state(basic_iostream& other) {
-        for (auto const& [mine, theirs] : {std::pair<std::ios*, std::ios*>(&in_, &other.in_), {&out_, &other.out_}}) {
-            mine->exceptions(goodbit);
-            mine->clear(theirs->rdstate());
-            mine->copyfmt(*theirs); // with the exceptions that it asks for, which throws for a state it is in already
-        }
-        serve();
-    }
-
-    void flush_quietly() noexcept {
-        if (!buffer_.has_output() || !has_portal())
-            return;
+    void send_pending_output() noexcept {
         try {
-            buffer_.send();
-        } catch (...) { // nobody can be told
+            if (this->buffer.has_pending_output() && has_portal())
+                this->buffer.send();
+        } catch (...) { // nor `abandoned`: the next await throws it again
         }
     }
 
-    std::istream in_;
-    std::ostream out_;
+    detail::movable_half<std::istream> in_;
+    detail::movable_half<std::ostream> out_;
 };
 
-template <class AsyncStream> basic_iostream(AsyncStream&&) -> basic_iostream<AsyncStream>;
-template <class AsyncStream> basic_iostream(AsyncStream&&, std::size_t) -> basic_iostream<AsyncStream>;
+/// Made of a variable, it refers to that. What is a `basic_iostream` already is moved.
+template <class AsyncStream>
+    requires(!std::derived_from<std::remove_cvref_t<AsyncStream>, std::ios_base>)
+basic_iostream(AsyncStream&&, std::size_t = 8192) -> basic_iostream<AsyncStream>;
 
 } // namespace greenback::inline GREENBACK_BACKEND_NAMESPACE

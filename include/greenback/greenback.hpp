@@ -11,7 +11,7 @@
 //     task/        the frames of a task, pumped from a fiber: one pump for each generation of Asio
 //     portal/      the two portals over one core, which opens with a table of their states; the coroutines behind them
 //     operation/   what a portal's code can wait for
-//     stream/      deadlines and buffers of streams
+//     stream/      a stream's reads and writes, their deadline, the buffer of an iostream
 #pragma once
 
 // What it is called, and what can go wrong.

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The buffer of a basic_iostream, over any synchronous stream.
+// The buffer between a `std::iostream` and a synchronous stream that awaits.
 #pragma once
 
 #include <greenback/detail/asio/backend.hpp>
-#include <greenback/detail/config.hpp>
+
+#if defined(GREENBACK_USE_BOOST_ASIO)
+#include <boost/asio/buffer.hpp>
+#else
+#include <asio/buffer.hpp>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -11,210 +16,223 @@
 #include <cstring>
 #include <exception>
 #include <ios>
+#include <limits>
 #include <memory>
 #include <streambuf>
 #include <utility>
 
-#if defined(GREENBACK_USE_BOOST_ASIO)
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/write.hpp>
-#else
-#include <asio/buffer.hpp>
-#include <asio/write.hpp>
-#endif
-
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
-/// `in_` has the last `putback` bytes that were read, and then the get area; `out_` is the put area. Both are made when
-/// they are first needed, so that a moved-from buffer is an empty one.
+/// `Stream` has `read_some`, `write_some` and `next_layer`. Errors are thrown, as what they are; end of file is that of
+/// a `streambuf`.
+///
+/// The two areas are allocated when something is first read, or written; so one that was moved from has none.
 template <class Stream> class stream_buffer : public std::streambuf {
 public:
-    static constexpr std::size_t putback = 16;
+    static constexpr std::size_t putback_size = 16; ///< what can be put back at any time, across refills too
 
-    template <class T>
-    stream_buffer(std::size_t size, T&& stream) : stream_(std::forward<T>(stream)), size_(std::max(size, putback)) {}
+    template <class S>
+    stream_buffer(S&& stream, std::size_t size)
+        : stream_(std::forward<S>(stream)),
+          size_(std::clamp(size, putback_size, static_cast<std::size_t>(std::numeric_limits<int>::max()))) {}
 
-    stream_buffer(stream_buffer&& other)
+    stream_buffer(stream_buffer&& other) noexcept
         : std::streambuf(other), stream_(std::move(other.stream_)), size_(other.size_), in_(std::move(other.in_)),
-          out_(std::move(other.out_)), deferred_(std::move(other.deferred_)) {
-        other.forget_areas();
+          out_(std::move(other.out_)), kept_error_(std::move(other.kept_error_)) {
+        other.has_no_areas();
     }
-    stream_buffer& operator=(stream_buffer&& other) {
-        std::streambuf::operator=(other); // the areas, which lie in what is moved next
-        stream_ = std::move(other.stream_);
-        size_ = other.size_;
-        in_ = std::move(other.in_);
-        out_ = std::move(other.out_);
-        deferred_ = std::move(other.deferred_);
-        other.forget_areas();
+    stream_buffer& operator=(stream_buffer&& other) noexcept {
+        if (this != &other) {
+            std::streambuf::operator=(other);
+            stream_ = std::move(other.stream_);
+            size_ = other.size_;
+            in_ = std::move(other.in_);
+            out_ = std::move(other.out_);
+            kept_error_ = std::move(other.kept_error_);
+            other.has_no_areas();
+        }
         return *this;
     }
 
     Stream& stream() noexcept { return stream_; }
-    bool has_output() const noexcept { return pptr() != pbase(); }
 
-    /// Sends what is in the put area, and `size` bytes more, gathered. The put area is empty from the start: whatever
-    /// comes of it, nothing is to be sent twice.
-    void send(char const* more = nullptr, std::size_t size = 0) {
-        std::array<asio::const_buffer, 2> const all{asio::buffer(pbase(), output_size()), asio::buffer(more, size)};
-        setp(pbase(), epptr());
-        asio::write(stream_, all);
+    /// Those that write here. Not moved: they belong to the object around this one.
+    void is_used_by(std::ios_base const& a, std::ios_base const& b) noexcept { writers_ = {&a, &b}; }
+
+    bool has_pending_output() const noexcept { return pptr() != pbase(); }
+
+    /// Send what is in the put area, and `more` after it, in one gathered write. `asio::write` would do so in pieces of
+    /// 64 KiB.
+    void send(asio::const_buffer more = {}) {
+        std::array<asio::const_buffer, 2> rest{asio::const_buffer(pbase(), pending()), more};
+        setp(pbase(), epptr()); // before anything can go wrong: it must not be sent twice
+        while (asio::buffer_size(rest) != 0) {
+            std::size_t sent = stream_.write_some(rest);
+            for (asio::const_buffer& piece : rest) {
+                std::size_t const of_it = std::min(sent, piece.size());
+                piece += of_it;
+                sent -= of_it;
+            }
+        }
     }
-
-    /// Whose `unitbuf` counts: see `sync`.
-    void serves(std::array<std::ios_base const*, 3> const& users) noexcept { users_ = users; }
 
 protected:
     int_type underflow() override {
-        if (gptr() == egptr() && !refill())
+        if (gptr() != egptr())
+            return traits_type::to_int_type(*gptr());
+        prepare_to_read();
+        auto const kept = std::min(static_cast<std::size_t>(gptr() - eback()), putback_size);
+        std::memmove(start() - kept, gptr() - kept, kept);
+        setg(start() - kept, start(), start());
+        std::size_t const n = read(asio::buffer(start(), size_));
+        if (n == 0)
             return traits_type::eof();
+        setg(eback(), start(), start() + n);
         return traits_type::to_int_type(*gptr());
     }
 
-    std::streamsize xsgetn(char* to, std::streamsize size) override {
-        std::size_t const wanted = static_cast<std::size_t>(size);
-        std::size_t got = 0;
-        while (got != wanted) {
-            if (std::size_t const here = std::min(wanted - got, input_size()); here != 0) {
-                std::memcpy(to + got, gptr(), here);
+    std::streamsize xsgetn(char* to, std::streamsize wanted) override {
+        std::streamsize got = 0;
+        while (got < wanted) {
+            std::streamsize const here = std::min<std::streamsize>(wanted - got, egptr() - gptr());
+            if (here > 0) {
+                std::memcpy(to + got, gptr(), static_cast<std::size_t>(here));
                 gbump(static_cast<int>(here));
                 got += here;
-            } else if (wanted - got < size_) {
-                if (!refill())
+            } else if (auto const rest = static_cast<std::size_t>(wanted - got); rest < size_) {
+                if (traits_type::eq_int_type(underflow(), traits_type::eof()))
                     break;
-            } else {
-                std::size_t const n = read(to + got, wanted - got); // as much as the get area has room for: past it
+            } else { // past the buffer
+                prepare_to_read();
+                std::size_t const n = read(asio::buffer(to + got, rest));
                 if (n == 0)
                     break;
-                got += n;
-                keep_for_putback(to + got - std::min(n, putback), std::min(n, putback));
+                got += static_cast<std::streamsize>(n);
+                std::size_t const kept = std::min(n, putback_size);
+                std::memcpy(start() - kept, to + got - kept, kept);
+                setg(start() - kept, start(), start());
             }
         }
-        return static_cast<std::streamsize>(got);
+        return got;
     }
 
+    /// What can be read without waiting, for `readsome`.
     std::streamsize showmanyc() override {
-        if constexpr (requires(error_code& error) { stream_.next_layer().available(error); }) {
-            error_code error;
-            std::size_t const n = stream_.next_layer().available(error);
-            return static_cast<std::streamsize>(error ? 0 : std::min(n, size_));
-        } else {
-            return 0; // nobody knows
+        if constexpr (requires(error_code& ec) { stream_.next_layer().available(ec); }) {
+            error_code ec;
+            std::size_t const n = stream_.next_layer().available(ec);
+            return ec ? 0 : static_cast<std::streamsize>(std::min(n, size_));
         }
+        return 0;
     }
 
-    int_type overflow(int_type c) override {
-        throw_deferred();
-        make_room();
-        if (pptr() == epptr())
-            send();
-        if (!traits_type::eq_int_type(c, traits_type::eof())) {
-            *pptr() = traits_type::to_char_type(c);
-            pbump(1);
-        }
+    int_type pbackfail(int_type c) override {
+        if (gptr() == eback())
+            return traits_type::eof();
+        gbump(-1);
+        if (!traits_type::eq_int_type(c, traits_type::eof()))
+            *gptr() = traits_type::to_char_type(c); // another one than was there: the area is ours
         return traits_type::not_eof(c);
     }
 
-    std::streamsize xsputn(char const* from, std::streamsize size) override {
-        throw_deferred();
-        make_room();
-        auto const n = static_cast<std::size_t>(size);
-        if (n >= size_) {
-            send(from, n);
-            return size;
-        }
-        std::size_t const first = std::min(n, static_cast<std::size_t>(epptr() - pptr()));
-        put(from, first);
-        if (first != n) {
+    int_type overflow(int_type c) override {
+        prepare_to_write();
+        if (traits_type::eq_int_type(c, traits_type::eof()))
+            return traits_type::not_eof(c);
+        if (pptr() == epptr())
             send();
-            put(from + first, n - first);
-        }
-        return size;
+        *pptr() = traits_type::to_char_type(c);
+        pbump(1);
+        return c;
     }
 
-    /// libstdc++ flushes a stream that has `unitbuf` in the destructor of `ostream::sentry`, where an exception, or an
-    /// error that `exceptions` would turn into one, is the end of the program. Then the exception is kept for whoever
-    /// reads, writes or flushes next.
+    std::streamsize xsputn(char const* from, std::streamsize n) override {
+        if (n <= 0)
+            return 0;
+        prepare_to_write();
+        std::streamsize const room = epptr() - pptr();
+        if (n <= room) {
+            put(from, n);
+        } else if (static_cast<std::size_t>(n) >= size_) { // past the buffer
+            send(asio::const_buffer(from, static_cast<std::size_t>(n)));
+        } else {
+            put(from, room);
+            send();
+            put(from + room, n - room);
+        }
+        return n;
+    }
+
+    /// With `std::unitbuf` this is called by the destructor of `ostream::sentry`, out of which libstdc++ lets no
+    /// exception: it would be the end of the program. There it is kept for whoever reads or writes next.
     int sync() override {
-        if (std::none_of(users_.begin(), users_.end(),
-                         [](auto* user) { return user && (user->flags() & std::ios_base::unitbuf) != 0; })) {
-            throw_deferred();
-            if (has_output())
+        if (!has_unitbuf()) {
+            throw_kept_error();
+            if (has_pending_output())
                 send();
-        } else if (has_output() && !deferred_) {
+        } else if (!kept_error_ && has_pending_output()) {
             try {
                 send();
             } catch (...) {
-                deferred_ = std::current_exception();
+                kept_error_ = std::current_exception();
+                setp(nullptr, nullptr); // so that not even a single character gets past it
             }
         }
         return 0;
     }
 
 private:
-    /// @returns whether there is input now. If not, that is the end of it.
-    bool refill() {
-        std::size_t const kept = std::min(static_cast<std::size_t>(gptr() - eback()), putback);
-        if (!in_)
-            in_.reset(new char[putback + size_]);
-        else
-            std::memmove(begin() - kept, gptr() - kept, kept);
-        setg(begin() - kept, begin(), begin());
-        std::size_t const n = read(begin(), size_);
-        setg(eback(), begin(), begin() + n);
-        return n != 0;
+    void throw_kept_error() {
+        if (kept_error_) [[unlikely]]
+            std::rethrow_exception(std::exchange(kept_error_, nullptr));
     }
-
-    /// Sends the output first: the other side may be waiting for it. @returns 0 at the end of the input
-    std::size_t read(char* to, std::size_t size) {
-        throw_deferred();
-        if (has_output())
-            send();
-        error_code error;
-        std::size_t const n = stream_.read_some(asio::buffer(to, size), error);
-        if (n == 0 && error && error != asio::error::eof)
-            throw system_error(error, "read_some");
-        return n;
-    }
-
-    /// Input that went elsewhere. @pre the get area is empty
-    void keep_for_putback(char const* last, std::size_t size) {
-        if (!in_)
-            in_.reset(new char[putback + size_]);
-        std::memcpy(begin() - size, last, size);
-        setg(begin() - size, begin(), begin());
-    }
-
-    void put(char const* from, std::size_t size) {
-        if (size == 0)
-            return;
-        std::memcpy(pptr(), from, size);
-        pbump(static_cast<int>(size));
-    }
-    void make_room() {
-        if (!out_) {
-            out_.reset(new char[size_]);
-            setp(out_.get(), out_.get() + size_);
+    void prepare_to_read() {
+        throw_kept_error();
+        if (has_pending_output())
+            send(); // the peer may be waiting for it
+        if (!in_) {
+            in_ = std::make_unique_for_overwrite<char[]>(putback_size + size_);
+            setg(start(), start(), start());
         }
     }
-    void throw_deferred() {
-        if (deferred_) [[unlikely]]
-            std::rethrow_exception(std::exchange(deferred_, nullptr));
+    void prepare_to_write() {
+        throw_kept_error();
+        if (!out_)
+            out_ = std::make_unique_for_overwrite<char[]>(size_);
+        if (!pbase())
+            setp(out_.get(), out_.get() + size_);
     }
-    void forget_areas() noexcept {
+
+    /// @returns 0 at end of file
+    std::size_t read(asio::mutable_buffer to) {
+        error_code ec;
+        std::size_t const n = stream_.read_some(to, ec);
+        if (n == 0 && ec && ec != asio::error::eof)
+            throw system_error(ec, "read_some");
+        return n;
+    }
+    char* start() noexcept { return in_.get() + putback_size; } ///< of what is read; before it is what was
+    std::size_t pending() const noexcept { return static_cast<std::size_t>(pptr() - pbase()); }
+    void put(char const* from, std::streamsize n) {
+        std::memcpy(pptr(), from, static_cast<std::size_t>(n));
+        pbump(static_cast<int>(n));
+    }
+    bool has_unitbuf() const noexcept {
+        return std::any_of(writers_.begin(), writers_.end(), [](std::ios_base const* writer) {
+            return writer && (writer->flags() & std::ios_base::unitbuf) != 0;
+        });
+    }
+    void has_no_areas() noexcept {
         setg(nullptr, nullptr, nullptr);
         setp(nullptr, nullptr);
     }
 
-    char* begin() const noexcept { return in_.get() + putback; }
-    std::size_t input_size() const noexcept { return static_cast<std::size_t>(egptr() - gptr()); }
-    std::size_t output_size() const noexcept { return static_cast<std::size_t>(pptr() - pbase()); }
-
     Stream stream_;
     std::size_t size_;
-    std::unique_ptr<char[]> in_, out_;
-    std::exception_ptr deferred_; ///< written by `sync`, and null again when it has been thrown
-    std::array<std::ios_base const*, 3> users_{};
+    std::unique_ptr<char[]> in_;
+    std::unique_ptr<char[]> out_;
+    std::exception_ptr kept_error_;
+    std::array<std::ios_base const*, 2> writers_{};
 };
 
 } // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
