@@ -165,10 +165,10 @@ TEST_CASE("a no_await_scope is its portal's, not its thread's", "[no_await_scope
         finished = true;
     }(done));
     test::spawn(context, greenback::with_portal_run_sync([&] {
-        await_(yield_now());
-        CHECK(!done);
-        other_awaited = true;
-    }));
+                    await_(yield_now());
+                    CHECK(!done);
+                    other_awaited = true;
+                }));
     test::run_all(context);
     CHECK(other_awaited);
     CHECK(done);
@@ -232,10 +232,12 @@ TEST_CASE("a task that is destroyed inside a no_await_scope stays destroyed", "[
     int ended = 0;
     {
         asio::io_context context(1);
-        asio::co_spawn(context, in_portal(how, [&] {
-                           awaits_in_the_end const last{ended};
-                           await_(waits_inside(ended));
-                       }),
+        asio::co_spawn(context,
+                       in_portal(how,
+                                 [&] {
+                                     awaits_in_the_end const last{ended};
+                                     await_(waits_inside(ended));
+                                 }),
                        asio::detached);
         test::poll_all(context);
         CHECK(ended == 0);

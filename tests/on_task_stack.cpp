@@ -138,9 +138,8 @@ TEST_CASE("an exception leaves on_task_stack as what it is, and the function see
 TEST_CASE("on_task_stack off every portal, and inside itself, is a plain call", "[on_task_stack]") {
     CHECK(on_task_stack([] { return 3; }) == 3);
     CHECK_THROWS_AS(on_task_stack([]() -> int { throw std::out_of_range("x"); }), std::out_of_range);
-    run_task(greenback::with_portal_run_sync([] {
-        CHECK(on_task_stack([] { return on_task_stack([] { return on_portal_stack() ? 1 : 2; }); }) == 2);
-    }));
+    run_task(greenback::with_portal_run_sync(
+        [] { CHECK(on_task_stack([] { return on_task_stack([] { return on_portal_stack() ? 1 : 2; }); }) == 2); }));
 }
 
 TEST_CASE("awaiting in on_task_stack is refused", "[on_task_stack]") {
@@ -195,23 +194,25 @@ TEST_CASE("on_task_stack while the task is being destroyed", "[on_task_stack]") 
     bool off = true;
     {
         asio::io_context context(1);
-        asio::co_spawn(context, in_portal(how, [&] {
-                           struct at_the_end {
-                               int& calls;
-                               bool& off;
-                               ~at_the_end() {
-                                   for (int i = 0; i != 3; ++i)
-                                       on_task_stack([&] {
-                                           off &= !on_portal_stack();
-                                           calls += std::uncaught_exceptions() == 0;
-                                       });
-                               }
-                           };
-                           at_the_end const one{calls, off};
-                           on_task_stack([] {});
-                           at_the_end const two{calls, off};
-                           await_(test::forever());
-                       }),
+        asio::co_spawn(context,
+                       in_portal(how,
+                                 [&] {
+                                     struct at_the_end {
+                                         int& calls;
+                                         bool& off;
+                                         ~at_the_end() {
+                                             for (int i = 0; i != 3; ++i)
+                                                 on_task_stack([&] {
+                                                     off &= !on_portal_stack();
+                                                     calls += std::uncaught_exceptions() == 0;
+                                                 });
+                                         }
+                                     };
+                                     at_the_end const one{calls, off};
+                                     on_task_stack([] {});
+                                     at_the_end const two{calls, off};
+                                     await_(test::forever());
+                                 }),
                        asio::detached);
         test::poll_all(context);
     }
@@ -273,9 +274,8 @@ TEST_CASE("on_task_stack on several threads", "[on_task_stack]") {
         asio::co_spawn(pool, greenback::with_portal_run_sync([&] {
                            for (int i = 0; i != 500; ++i) {
                                auto const before = this_thread();
-                               bool const same = on_task_stack([&] {
-                                   return before == this_thread() && !on_portal_stack();
-                               });
+                               bool const same =
+                                   on_task_stack([&] { return before == this_thread() && !on_portal_stack(); });
                                calls += same && before == this_thread();
                                asio::post(await_(asio::this_coro::executor), greenback::use_portal);
                            }

@@ -46,7 +46,7 @@
 #include <greenback/diagnostics.hpp> // stats
 
 // 10. Helpers, each alone: built on the above, as anybody could; nothing above knows them.
+#include <greenback/c_callback.hpp>     // c_callback
+#include <greenback/exception_trap.hpp> // exception_trap
 #include <greenback/no_await_scope.hpp> // no_await_scope, no_await_lock
 #include <greenback/on_task_stack.hpp>  // on_task_stack
-#include <greenback/exception_trap.hpp> // exception_trap
-#include <greenback/c_callback.hpp>     // c_callback

@@ -32,8 +32,7 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 class no_await_scope {
 public:
     /// @param reason for the error's text. Not copied: a literal
-    explicit no_await_scope(char const* reason,
-                            std::source_location where = std::source_location::current()) noexcept
+    explicit no_await_scope(char const* reason, std::source_location where = std::source_location::current()) noexcept
         : kind_(reason, where), portal_(detail::find_portal()) {
         if (!portal_)
             return;

@@ -21,9 +21,9 @@ void run_on_task_stack(void (*run)(void*) noexcept, void* argument) noexcept;
 template <class F> class call_elsewhere {
     using result = std::invoke_result_t<F>;
     struct nothing {};
-    using kept = std::conditional_t<std::is_void_v<result>, nothing,
-                                    std::conditional_t<std::is_reference_v<result>,
-                                                       std::add_pointer_t<std::remove_reference_t<result>>, result>>;
+    using kept = std::conditional_t<
+        std::is_void_v<result>, nothing,
+        std::conditional_t<std::is_reference_v<result>, std::add_pointer_t<std::remove_reference_t<result>>, result>>;
 
 public:
     explicit call_elsewhere(F&& f) noexcept : f_(std::forward<F>(f)) {}
