@@ -15,6 +15,16 @@ inline void require(bool condition, char const* text) {
         throw std::runtime_error(text);
 }
 
+/// Does `f` throw an `Error`? Whatever else it throws leaves this function.
+template <class Error> bool throws(auto const& f) {
+    try {
+        f();
+    } catch (Error const&) {
+        return true;
+    }
+    return false;
+}
+
 /// Runs the synchronous `f` on `count` portals at once, on this thread, until the last has ended. What one throws leaves
 /// this function.
 inline void run_at_once(asio::io_context& loop, int count, std::function<void()> const& f) {
