@@ -11,9 +11,12 @@ set(layers
     greenback/detail/task
     greenback/detail/portal
     greenback/detail/operation
+    greenback/detail/stream
 )
 # Above those stand the public headers, each a layer of its own, in the order in which this one lists them; it is the top.
 set(umbrella greenback/greenback.hpp)
+# Public headers that it leaves out, for what they need beside Asio. They stand on top of everything.
+set(not_in_umbrella greenback/beast.hpp)
 # Public headers that need none of the others' machinery: every layer may include them. They count as the lowest layer.
 set(for_everybody greenback/error.hpp greenback/version.hpp greenback/stack_use.hpp greenback/stack.hpp)
 
@@ -54,7 +57,7 @@ if(NOT umbrella IN_LIST headers)
     message(FATAL_ERROR "no ${umbrella} in ${INCLUDE_DIR}")
 endif()
 read_includes("${umbrella}" public)
-list(APPEND public "${umbrella}")
+list(APPEND public "${umbrella}" ${not_in_umbrella})
 
 foreach(header IN LISTS headers)
     find_layer("${header}" layer)

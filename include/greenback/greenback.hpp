@@ -11,6 +11,7 @@
 //     task/        the frames of a task, pumped from a fiber: one pump for each generation of Asio
 //     portal/      the two portals over one core, which opens with a table of their states; the coroutines behind them
 //     operation/   what a portal's code can wait for
+//     stream/      a stream's reads and writes, their deadline, the buffer of an iostream
 #pragma once
 
 // What it is called, and what can go wrong.
@@ -50,3 +51,11 @@
 #include <greenback/exception_trap.hpp> // exception_trap
 #include <greenback/no_await_scope.hpp> // no_await_scope, no_await_lock
 #include <greenback/on_task_stack.hpp>  // on_task_stack
+// 10. Helpers, each built on what stands above, and none needed by it.
+
+// Synchronous streams over asynchronous ones.
+#include <greenback/sync_stream.hpp> // sync_stream
+// The iostream over them.
+#include <greenback/basic_iostream.hpp> // basic_iostream
+
+// Not included here, since it needs Boost.Beast: greenback/beast.hpp, for websockets over a sync_stream.
