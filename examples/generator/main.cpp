@@ -13,7 +13,7 @@
 
 namespace {
 
-int asking = 0; ///< generators between asking for a page and the last number of it
+counter asking; ///< generators between asking for a page and the last number of it
 
 // [generator]
 using numbers = boost::coroutines2::coroutine<int>;
@@ -66,7 +66,7 @@ void destroy_task(asio::io_context& loop, std::function<void()> const& f, std::f
         for (loop.restart(); !waits(); loop.poll())
             doomed.poll();
     }
-    require(asking == 0 && greenback::stats().live == 0, "the generator has not been unwound");
+    require(asking.now == 0 && greenback::stats().live == 0, "the generator has not been unwound");
 }
 
 } // namespace
@@ -75,7 +75,7 @@ int main() try {
     asio::io_context loop;
     line_server server(loop, 20, page), breaks(loop, 1, broken), waits(loop, 1, silent);
     run_at_once(loop, 20, [&] { require(sum(server.endpoint()) == 3600010, "wrong sum"); });
-    require(server.most_waiting() == 20, "the loops have waited for each other");
+    require(asking.most == 20, "the loops have waited for each other");
 
     run_at_once(loop, 1, [&] { // an exception in the generator arrives in the loop
         require(throws<std::domain_error>([&] { sum(breaks.endpoint()); }), "no exception");
@@ -84,10 +84,10 @@ int main() try {
         for (int n : all_numbers(server.endpoint()))
             if (n == 2)
                 break;
-        require(asking == 0, "the generator has not been unwound");
+        require(asking.now == 0, "the generator has not been unwound");
     });
     // The generator waits; then the loop that uses it does, for an hour.
-    destroy_task(loop, [&] { sum(waits.endpoint()); }, [&] { return asking == 1; });
+    destroy_task(loop, [&] { sum(waits.endpoint()); }, [&] { return asking.now == 1; });
     bool looking = false;
     destroy_task(loop, [&] { look_at_each(server.endpoint(), looking); }, [&] { return looking; });
     std::puts("20 generators at once");

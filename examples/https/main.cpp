@@ -3,10 +3,12 @@
 // then read or write the socket below, until they are done. 20 clients at once on one thread.
 
 #include "../support/run.hpp"
+#include "../support/server.hpp"
 
 #include <asio/ssl.hpp>
 #include <greenback/sync_stream.hpp>
 
+#include <climits>
 #include <cstdio>
 #include <memory>
 #include <openssl/evp.h>
@@ -17,15 +19,17 @@ namespace {
 
 using asio::ip::tcp;
 namespace ssl = asio::ssl;
-constexpr int at_once = 20;
+counter getting;
 
 // [get]
 /// Synchronous: called on a portal. It is what one would write for threads, but for the type of the stream.
 std::string get(tcp::endpoint server, ssl::context& trust, std::string const& name, std::string const& path) {
+    inside const counted(getting);
     ssl::stream<greenback::sync_stream<tcp::socket>> stream(
         greenback::sync_stream<tcp::socket>(greenback::await_(asio::this_coro::executor)), trust);
     stream.lowest_layer().async_connect(server, greenback::use_portal);
     stream.next_layer().expires_after(std::chrono::seconds(30)); // for everything from here on
+    stream.set_verify_mode(ssl::verify_peer);
     stream.set_verify_callback(ssl::host_name_verification(name));
     stream.handshake(ssl::stream_base::client);
 
@@ -59,70 +63,51 @@ struct certificate {
     }
 };
 
-/// Answers when `at_once` clients wait for that, by the path they have asked for; "/cut" by closing the connection.
-struct server {
-    tcp::acceptor acceptor;
-    ssl::context context{ssl::context::tls_server};
-    asio::steady_timer gate{acceptor.get_executor(), asio::steady_timer::time_point::max()};
-    int asked = 0;
-
-    asio::awaitable<void> serve() {
-        for (;;)
-            asio::co_spawn(acceptor.get_executor(), session(co_await acceptor.async_accept(asio::use_awaitable)),
-                           [](std::exception_ptr) {}); // the client has gone: that is the client's business
-    }
-    asio::awaitable<void> session(tcp::socket socket) {
-        ssl::stream<tcp::socket> stream(std::move(socket), context);
-        co_await stream.async_handshake(ssl::stream_base::server, asio::use_awaitable);
-        std::string text;
-        co_await asio::async_read_until(stream, asio::dynamic_buffer(text), "\r\n\r\n", asio::use_awaitable);
-        greenback::error_code opened;
-        if (++asked == at_once)
-            gate.cancel();
-        if (asked < at_once || text.starts_with("GET /never"))
-            co_await gate.async_wait(asio::redirect_error(asio::use_awaitable, opened));
-        text = "HTTP/1.0 200 OK\r\n\r\nThis is " + text.substr(4, text.find(' ', 4) - 4);
-        co_await asio::async_write(stream, asio::buffer(text), asio::use_awaitable);
-        if (!text.ends_with("/cut"))
-            co_await stream.async_shutdown(asio::use_awaitable);
-    }
-};
+/// Answers by the path that is asked for when `all` wait for that; "/cut" by closing the connection.
+asio::awaitable<void> answer(tcp::socket socket, ssl::context& context, meeting& all, meeting& never) {
+    ssl::stream<tcp::socket> stream(std::move(socket), context);
+    co_await stream.async_handshake(ssl::stream_base::server, asio::use_awaitable);
+    std::string text;
+    co_await asio::async_read_until(stream, asio::dynamic_buffer(text), "\r\n\r\n", asio::use_awaitable);
+    co_await all.wait();
+    if (text.starts_with("GET /never"))
+        co_await never.wait();
+    text = "HTTP/1.0 200 OK\r\n\r\nThis is " + text.substr(4, text.find(' ', 4) - 4);
+    co_await asio::async_write(stream, asio::buffer(text), asio::use_awaitable);
+    if (!text.ends_with("/cut"))
+        co_await stream.async_shutdown(asio::use_awaitable);
+}
 
 } // namespace
 
 int main() try {
-    asio::io_context loop;
-    server server{tcp::acceptor(loop, {asio::ip::address_v4::loopback(), 0})};
-    certificate const identity("greenback.example");
-    SSL_CTX_use_certificate(server.context.native_handle(), identity.x509.get());
-    SSL_CTX_use_PrivateKey(server.context.native_handle(), identity.key.get());
-    asio::co_spawn(loop, server.serve(), greenback::rethrow);
-    auto const from = server.acceptor.local_endpoint();
-
-    ssl::context trusting(ssl::context::tls_client), strict(ssl::context::tls_client);
+    char const* const name = "greenback.example";
+    certificate const identity(name);
+    ssl::context own(ssl::context::tls_server), trusting(ssl::context::tls_client), strict(ssl::context::tls_client);
+    SSL_CTX_use_certificate(own.native_handle(), identity.x509.get());
+    SSL_CTX_use_PrivateKey(own.native_handle(), identity.key.get());
     X509_STORE_add_cert(SSL_CTX_get_cert_store(trusting.native_handle()), identity.x509.get());
-    for (ssl::context* each : {&trusting, &strict})
-        each->set_verify_mode(ssl::verify_peer);
 
-    run_at_once(loop, at_once, [&] {
-        require(get(from, trusting, "greenback.example", "/page") == "This is /page", "another page has arrived");
+    asio::io_context loop;
+    meeting all(loop, 20), never(loop, INT_MAX);
+    server const server(loop, [&](tcp::socket socket) { return answer(std::move(socket), own, all, never); });
+    auto const from = server.endpoint();
+    run_at_once(loop, 20, [&] { require(get(from, trusting, name, "/page") == "This is /page", "wrong page"); });
+    require(getting.most == 20, "the clients have waited for each other");
+
+    run_at_once(loop, 1, [&] {
+        using error = greenback::system_error;
+        require(throws<error>([&] { get(from, strict, name, "/"); }), "a certificate that nobody trusts");
+        require(throws<error>([&] { get(from, trusting, "another.example", "/"); }), "a certificate of another name");
+        require(throws<error>([&] { get(from, trusting, name, "/cut"); }), "an answer that was cut short");
     });
-    auto const fails = [&](ssl::context& trust, char const* name, char const* path) {
-        run_at_once(loop, 1, [&] {
-            require(throws<greenback::system_error>([&] { get(from, trust, name, path); }), path);
-        });
-    };
-    fails(strict, "greenback.example", "/without a certificate");
-    fails(trusting, "another.example", "/of another name");
-    fails(trusting, "greenback.example", "/cut");
     {
         asio::io_context doomed;
-        greenback::spawn(doomed, [&] { get(from, trusting, "greenback.example", "/never"); }, greenback::rethrow);
-        int const before = server.asked;
-        for (loop.restart(); server.asked == before; loop.poll())
+        greenback::spawn(doomed, [&] { get(from, trusting, name, "/never"); }, greenback::rethrow);
+        for (loop.restart(); never.came() == 0; loop.poll())
             doomed.poll();
     } // destroys the task, which unwinds asio::ssl::stream
-    require(greenback::stats().live == 0, "the client has not been unwound");
+    require(getting.now == 0 && greenback::stats().live == 0, "the client has not been unwound");
     std::puts("20 clients at once");
 } catch (std::exception const& e) {
     std::fprintf(stderr, "https: %s\n", e.what());

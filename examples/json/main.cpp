@@ -3,9 +3,11 @@
 // thread.
 
 #include "../support/run.hpp"
+#include "../support/server.hpp"
 
 #include <greenback/basic_iostream.hpp>
 
+#include <climits>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -13,9 +15,7 @@
 namespace {
 
 using asio::ip::tcp;
-
-constexpr int at_once = 50;
-int parsing = 0, most_parsing = 0;
+counter parsing;
 
 // [receive]
 /// Synchronous: called on a portal. `parse` sends the request, reads until the server has closed, and waits where nothing
@@ -25,7 +25,6 @@ nlohmann::json receive(tcp::endpoint server, char const* request) {
     socket.async_connect(server, greenback::use_portal);
     greenback::basic_iostream io(std::move(socket));
     inside const counted(parsing);
-    most_parsing = std::max(most_parsing, parsing);
     io << request << '\n';
     return nlohmann::json::parse(io);
 }
@@ -46,48 +45,31 @@ void converse(tcp::socket socket) {
 }
 // [/converse]
 
-/// Sends a text in pieces, the second half of it when `at_once` have asked for it. What is asked for may also be what
-/// goes wrong in the middle: "end", "reset" the connection, or send nothing any more, "wait".
-struct server {
-    tcp::acceptor acceptor;
-    std::string text;
-    int asked = 0;
-    asio::steady_timer gate{acceptor.get_executor(), asio::steady_timer::time_point::max()};
+asio::awaitable<void> send(tcp::socket& socket, std::string part) {
+    asio::steady_timer pause(socket.get_executor());
+    for (std::size_t sent = 0; sent < part.size(); sent += 40) {
+        std::string const piece = part.substr(sent, 40);
+        co_await asio::async_write(socket, asio::buffer(piece), asio::use_awaitable);
+        pause.expires_after(std::chrono::milliseconds(1)); // it arrives by itself
+        co_await pause.async_wait(asio::use_awaitable);
+    }
+}
 
-    asio::awaitable<void> serve() {
-        for (;;)
-            asio::co_spawn(acceptor.get_executor(), session(co_await acceptor.async_accept(asio::use_awaitable)),
-                           [](std::exception_ptr) {}); // the client has gone: that is the client's business
+/// Sends a text in pieces; the second half when `all` have the first. What is asked for may also be what goes wrong then.
+asio::awaitable<void> answer(tcp::socket socket, std::string const& text, meeting& all, meeting& never) {
+    std::string request;
+    co_await asio::async_read_until(socket, asio::dynamic_buffer(request), '\n', asio::use_awaitable);
+    co_await send(socket, text.substr(0, text.size() / 2));
+    co_await all.wait();
+    if (request == "stop\n")
+        co_await never.wait();
+    if (request == "reset\n") {
+        socket.set_option(asio::socket_base::linger(true, 0));
+        socket.close();
     }
-    asio::awaitable<void> session(tcp::socket socket) {
-        std::string request;
-        co_await asio::async_read_until(socket, asio::dynamic_buffer(request), '\n', asio::use_awaitable);
-        auto const half = text.begin() + static_cast<std::ptrdiff_t>(text.size() / 2);
-        co_await send(socket, {text.begin(), half});
-        if (request == "end\n")
-            co_return;
-        if (request == "reset\n") {
-            socket.set_option(asio::socket_base::linger(true, 0));
-            socket.close();
-            co_return;
-        }
-        greenback::error_code opened;
-        if (++asked == at_once)
-            gate.cancel();
-        if (asked < at_once || request == "wait\n")
-            co_await gate.async_wait(asio::redirect_error(asio::use_awaitable, opened));
-        co_await send(socket, {half, text.end()});
-    }
-    static asio::awaitable<void> send(tcp::socket& socket, std::string part) {
-        asio::steady_timer pause(socket.get_executor());
-        for (std::size_t sent = 0; sent < part.size(); sent += 40) {
-            std::string const piece = part.substr(sent, 40);
-            co_await asio::async_write(socket, asio::buffer(piece), asio::use_awaitable);
-            pause.expires_after(std::chrono::milliseconds(1)); // it arrives by itself
-            co_await pause.async_wait(asio::use_awaitable);
-        }
-    }
-};
+    if (request != "end\n")
+        co_await send(socket, text.substr(text.size() / 2));
+}
 
 } // namespace
 
@@ -95,27 +77,27 @@ int main() try {
     nlohmann::json original;
     for (int i = 0; i < 20; ++i)
         original["numbers"].push_back({{"decimal", i}, {"text", std::string(static_cast<std::size_t>(i), 'x')}});
+    std::string const text = original.dump();
     asio::io_context loop;
-    tcp::endpoint const any(asio::ip::address_v4::loopback(), 0);
-    server server{tcp::acceptor(loop, any), original.dump()};
-    asio::co_spawn(loop, server.serve(), greenback::rethrow);
-    auto const from = server.acceptor.local_endpoint();
+    meeting all(loop, 50), never(loop, INT_MAX);
+    server const server(loop, [&](tcp::socket socket) { return answer(std::move(socket), text, all, never); });
+    run_at_once(loop, 50, [&] { require(receive(server.endpoint(), "all") == original, "wrong text"); });
+    require(parsing.most == 50, "the parsers have waited for each other");
 
-    run_at_once(loop, at_once, [&] { require(receive(from, "all") == original, "another text has arrived"); });
-    require(most_parsing == at_once, "the parsers have waited for each other");
     run_at_once(loop, 1, [&] {
-        require(throws<nlohmann::json::parse_error>([&] { receive(from, "end"); }), "half a text was parsed");
-        require(throws<greenback::system_error>([&] { receive(from, "reset"); }), "the connection's error is lost");
+        auto const fails = [&](char const* how) { return [=, &server] { receive(server.endpoint(), how); }; };
+        require(throws<nlohmann::json::parse_error>(fails("end")), "half a text was parsed");
+        require(throws<greenback::system_error>(fails("reset")), "the connection's error was lost");
     });
     {
         asio::io_context doomed;
-        greenback::spawn(doomed, [&] { receive(from, "wait"); }, greenback::rethrow);
-        while (parsing == 0)
+        greenback::spawn(doomed, [&] { receive(server.endpoint(), "stop"); }, greenback::rethrow);
+        while (parsing.now == 0)
             doomed.run_one();
     } // destroys the task, which unwinds the parser
-    require(parsing == 0 && greenback::stats().live == 0, "the parser has not been unwound");
+    require(parsing.now == 0 && greenback::stats().live == 0, "the parser has not been unwound");
 
-    tcp::acceptor acceptor(loop, any);
+    tcp::acceptor acceptor(loop, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
     greenback::spawn(loop, [&] { converse(acceptor.async_accept(greenback::use_portal)); }, greenback::rethrow);
     run_at_once(loop, 1, [&] {
         tcp::socket socket(loop);

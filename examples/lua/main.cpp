@@ -13,7 +13,7 @@
 
 namespace {
 
-int waiting = 0; ///< scripts inside `sleep` and `fetch`
+counter waiting; ///< scripts inside `sleep` and `fetch`
 
 // [state]
 /// A script's own state, and what its C functions need.
@@ -98,7 +98,7 @@ int main() try {
     line_server server(loop, 50, [](std::string const& line) { return '<' + line + '>'; });
     auto const run = [&] { require(script{server.endpoint()}.run(waits) == "<one>jump<two>", "wrong result"); };
     run_at_once(loop, 50, run);
-    require(server.most_waiting() == 50, "the scripts have waited for each other");
+    require(waiting.most == 50, "the scripts have waited for each other");
 
     // Itself, not an error of Lua's.
     for (char const* text :
@@ -107,10 +107,10 @@ int main() try {
     {
         asio::io_context doomed;
         greenback::spawn(doomed, [] { script().run("while true do pcall(sleep, 3600) end"); }, greenback::rethrow);
-        while (waiting == 0)
+        while (waiting.now == 0)
             doomed.run_one();
     } // destroys the task, which unwinds Lua
-    require(waiting == 0 && greenback::stats().live == 0, "the script that waited has not been unwound");
+    require(waiting.now == 0 && greenback::stats().live == 0, "the script that waited has not been unwound");
     std::puts("50 scripts at once");
 } catch (std::exception const& e) {
     std::fprintf(stderr, "lua: %s\n", e.what());

@@ -13,7 +13,7 @@
 
 namespace {
 
-int fetching = 0;
+counter fetching;
 
 // [function]
 /// One connection, for one task at a time.
@@ -82,7 +82,7 @@ asio::awaitable<void> run_out_of_time(database& db) {
     auto const result = co_await (greenback::with_portal_run_sync(&database::query, &db, "SELECT fetch(0)") ||
                                   timer.async_wait(asio::use_awaitable)); // 0: the query's, 1: the timer's
     // [/timeout]
-    require(result.index() == 1 && fetching == 0, "the query did not end with the time");
+    require(result.index() == 1 && fetching.now == 0, "the query did not end with the time");
 }
 
 } // namespace
@@ -94,7 +94,7 @@ int main() try {
         database db(server.endpoint());
         require(db.query("WITH n(i) AS (VALUES (1), (2), (3)) SELECT sum(fetch(i)) FROM n") == 14, "wrong sum");
     });
-    require(server.most_waiting() == 100, "the queries have waited for each other");
+    require(fetching.most == 100, "the queries have waited for each other");
     database db(server.endpoint());
     run_at_once(loop, 1, [&] {
         // Itself, not an error of SQLite's.
@@ -104,10 +104,10 @@ int main() try {
     { // The task is destroyed with its loop while SQLite is in the middle of the statement.
         asio::io_context doomed;
         greenback::spawn(doomed, [&] { db.query("SELECT fetch(0)"); }, greenback::rethrow);
-        while (fetching == 0)
+        while (fetching.now == 0)
             doomed.run_one();
     }
-    require(fetching == 0 && !sqlite3_next_stmt(db.handle, nullptr), "the statement has not been unwound");
+    require(fetching.now == 0 && !sqlite3_next_stmt(db.handle, nullptr), "the statement has not been unwound");
     run_at_once(loop, 1, [&] { require(db.query("SELECT fetch(5)") == 25, "the connection is of no use any more"); });
     std::puts("100 queries at once");
 } catch (std::exception const& e) {

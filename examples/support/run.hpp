@@ -5,6 +5,7 @@
 #include <asio.hpp>
 #include <greenback/greenback.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <functional>
 #include <stdexcept>
@@ -49,14 +50,18 @@ inline void run_task(asio::io_context& loop, asio::awaitable<void> task) {
     loop.run();
 }
 
+struct counter {
+    int now = 0, most = 0;
+};
+
 /// Counts those that are inside of something.
 class inside {
 public:
-    explicit inside(int& count) : count_(count) { ++count_; }
-    ~inside() { --count_; }
+    explicit inside(counter& count) : count_(count) { count_.most = std::max(count_.most, ++count_.now); }
+    ~inside() { --count_.now; }
     inside(inside const&) = delete;
     inside& operator=(inside const&) = delete;
 
 private:
-    int& count_;
+    counter& count_;
 };
