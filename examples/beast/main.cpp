@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Boost.Beast's synchronous HTTP and websockets: server and clients are written as for a thread for each connection, and
-// run on one thread together, 20 connections at once.
+// Boost.Beast's synchronous HTTP and websockets: server and clients are written as for a thread for each connection,
+// and run on one thread together, 20 connections at once.
 
 #include "../support/run.hpp"
 #include "../support/server.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// JSON is parsed while it arrives: nlohmann::json reads a std::istream, and that awaits a socket. 50 texts at once on one
-// thread.
+// JSON is parsed while it arrives: nlohmann::json reads a std::istream, and that awaits a socket. 50 texts at once on
+// one thread.
 
 #include "../support/run.hpp"
 #include "../support/server.hpp"
@@ -18,8 +18,8 @@ using asio::ip::tcp;
 counter parsing;
 
 // [receive]
-/// Synchronous: called on a portal. `parse` sends the request, reads until the server has closed, and waits where nothing
-/// has arrived yet.
+/// Synchronous: called on a portal. `parse` sends the request, reads until the server has closed, and waits where
+/// nothing has arrived yet.
 nlohmann::json receive(tcp::endpoint server, char const* request) {
     tcp::socket socket(greenback::await_(asio::this_coro::executor));
     socket.async_connect(server, greenback::use_portal);
@@ -55,7 +55,7 @@ asio::awaitable<void> send(tcp::socket& socket, std::string part) {
     }
 }
 
-/// Sends a text in pieces; the second half when `all` have the first. What is asked for may also be what goes wrong then.
+/// Sends a text in pieces; the second half when `all` have the first. What is asked for may be what goes wrong then.
 asio::awaitable<void> answer(tcp::socket socket, std::string const& text, meeting& all, meeting& never) {
     std::string request;
     co_await asio::async_read_until(socket, asio::dynamic_buffer(request), '\n', asio::use_awaitable);

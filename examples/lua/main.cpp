@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Lua scripts that wait: sleep(seconds), and fetch(line), which asks a server over TCP. 50 of them on one thread.
-// Built with Lua as C, which reports errors by longjmp, and with Lua as C++, which throws them: the same rules are right.
+// Built with Lua as C, which reports errors by longjmp, and with Lua as C++, which throws them: the same code.
 
 #include "../support/line_server.hpp"
 #include "../support/run.hpp"

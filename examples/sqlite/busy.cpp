@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Two connections to one file, on one thread: while one writes and waits, the other waits for the lock. SQLite's own way
-// of waiting for it, sqlite3_busy_timeout, would block the thread, and with it the one that holds the lock.
+// Two connections to one file, on one thread: while one writes and waits, the other waits for the lock. SQLite's own
+// way of waiting for it, sqlite3_busy_timeout, would block the thread, and with it the one that holds the lock.
 
 #include "../support/run.hpp"
 

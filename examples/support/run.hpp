@@ -26,8 +26,8 @@ template <class Error> bool throws(auto const& f) {
     return false;
 }
 
-/// Runs the synchronous `f` on `count` portals at once, on this thread, until the last has ended. What one throws leaves
-/// this function.
+/// Runs the synchronous `f` on `count` portals at once, on this thread, until the last has ended. What one throws
+/// leaves this function.
 inline void run_at_once(asio::io_context& loop, int count, std::function<void()> const& f) {
     int running = count;
     for (int i = 0; i < count; ++i)
