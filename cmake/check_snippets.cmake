@@ -1,7 +1,8 @@
 # Checks that the code in the documentation is code that is compiled.
 #   cmake -D SOURCE_DIR=<folder> -P check_snippets.cmake
 #
-# In README.md, docs/*.md and docs/reference/*.md, every block of C++ must be preceded by a line that names a file and a region of it:
+# In README.md, docs/*.md, docs/reference/*.md and docs/libraries/*.md, every block of C++ must be preceded by a line that
+# names a file and a region of it:
 #
 #     <!-- snippet: examples/quickstart.cpp quickstart -->
 #     ```cpp
@@ -40,7 +41,7 @@ function(read_region file name)
 endfunction()
 
 file(GLOB documents RELATIVE "${SOURCE_DIR}" "${SOURCE_DIR}/README.md" "${SOURCE_DIR}/docs/*.md"
-     "${SOURCE_DIR}/docs/reference/*.md")
+     "${SOURCE_DIR}/docs/reference/*.md" "${SOURCE_DIR}/docs/libraries/*.md")
 foreach(document IN LISTS documents)
     file(READ "${SOURCE_DIR}/${document}" rest)
     set(rest "\n${rest}")

@@ -1,110 +1,117 @@
 // SPDX-License-Identifier: MIT
-// Lua scripts that wait: a C function of theirs awaits. Lua reports errors by longjmp, and is written in C, so no
-// exception may pass through it and no jump over an object that has a destructor.
+// Lua scripts that wait: sleep(seconds), and fetch(line), which asks a server over TCP. 50 of them on one thread.
+// Built with Lua as C, which reports errors by longjmp, and with Lua as C++, which throws them: the same code.
 
-#include <asio.hpp>
-#include <greenback/greenback.hpp>
+#include "../support/line_server.hpp"
+#include "../support/run.hpp"
 
-#include <chrono>
+#include <greenback/exception_trap.hpp>
+
 #include <cstdio>
-#include <exception>
 #include <lua.hpp>
 #include <memory>
-#include <stdexcept>
-#include <string>
-#include <utility>
 
 namespace {
 
-int waiting = 0; ///< scripts inside `wait`
+counter waiting; ///< scripts inside `sleep` and `fetch`
 
-void sleep(std::chrono::milliseconds time) {
-    asio::steady_timer timer(greenback::await_(asio::this_coro::executor), time);
-    std::shared_ptr<void> const left(nullptr, [](void*) { --waiting; });
-    ++waiting;
-    timer.async_wait(greenback::use_portal);
-}
+// [state]
+/// A script's own state, and what its C functions need.
+struct script {
+    asio::ip::tcp::endpoint server{};
+    greenback::exception_trap trap{}; // before `lua`: lua_close may call back as well
+    std::string answer{};             // here, because a jump out of a C function would not destroy it there
+    std::unique_ptr<lua_State, void (*)(lua_State*)> lua{luaL_newstate(), lua_close};
 
-/// The exception that a script's C functions have met. Coroutines of Lua share it with the state that made them.
-std::exception_ptr& error_of(lua_State* lua) { return **static_cast<std::exception_ptr**>(lua_getextraspace(lua)); }
+    std::string run(char const* text);
 
-// [function]
-/// wait(milliseconds), for scripts.
-int lua_wait(lua_State* lua) {
-    lua_Integer const time = luaL_checkinteger(lua, 1); // may jump: no object with a destructor is alive yet
-    try {
-        if (time < 0)
-            throw std::out_of_range("the past");
-        sleep(std::chrono::milliseconds(time)); // awaits
-        return 0;
-    } catch (...) { // whatever it is: it must not pass through Lua
-        error_of(lua) = std::current_exception();
+    /// Called by the C functions: calls `f`, which awaits, and calls nothing of Lua's.
+    bool wait(auto const& f) {
+        return trap.run([&] { return inside(waiting), f(), true; }, false);
     }
-    return luaL_error(lua, "wait has failed"); // jumps: after the handler, where nothing with a destructor is alive
-}
-// [/function]
+};
 
-// [script]
-/// Synchronous: called through a portal.
-std::string run_script(char const* text) {
-    std::exception_ptr error;
-    std::unique_ptr<lua_State, void (*)(lua_State*)> const lua(luaL_newstate(), lua_close);
-    *static_cast<std::exception_ptr**>(lua_getextraspace(lua.get())) = &error;
+script& script_of(lua_State* lua) { return **static_cast<script**>(lua_getextraspace(lua)); } // in its coroutines, too
+// [/state]
+
+// [stop]
+/// There is nothing to go on for: the exception is thrown when the script has ended. From now on each step of it is an
+/// error, so that it ends soon, also if it catches errors and tries again for ever.
+int stop(lua_State* lua) {
+    auto const hook = [](lua_State* at, lua_Debug*) { luaL_error(at, "the script is stopped"); };
+    for (lua_State* each : {lua, script_of(lua).lua.get()})
+        lua_sethook(each, hook, LUA_MASKCOUNT, 1);
+    return luaL_error(lua, "the script is stopped"); // jumps
+}
+// [/stop]
+
+// [functions]
+/// fetch(line), for scripts.
+extern "C" int lua_fetch(lua_State* lua) {
+    char const* const line = luaL_checkstring(lua, 1); // may jump: no object with a destructor is alive yet
+    script& s = script_of(lua);
+    if (!s.wait([&] { s.answer = ask(s.server, line); }))   // whatever it throws stays in the trap
+        return stop(lua);                                   // jumps: no object with a destructor is alive any more
+    lua_pushlstring(lua, s.answer.data(), s.answer.size()); // may jump, for want of memory
+    return 1;
+}
+
+/// sleep(seconds), for scripts.
+extern "C" int lua_sleep(lua_State* lua) {
+    lua_Number const seconds = luaL_checknumber(lua, 1);
+    bool const slept = script_of(lua).wait([&] {
+        if (!(seconds >= 0 && seconds < 1e6))
+            throw std::out_of_range("sleep");
+        auto const time = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds));
+        asio::steady_timer(greenback::await_(asio::this_coro::executor), time).async_wait(greenback::use_portal);
+    });
+    return slept ? 0 : stop(lua);
+}
+// [/functions]
+
+// [run]
+/// Synchronous: called on a portal.
+std::string script::run(char const* text) {
+    *static_cast<script**>(lua_getextraspace(lua.get())) = this;
     luaL_openlibs(lua.get());
-    lua_register(lua.get(), "wait", lua_wait);
-
+    lua_register(lua.get(), "fetch", lua_fetch);
+    lua_register(lua.get(), "sleep", lua_sleep);
     int const status = luaL_dostring(lua.get(), text);
-    if (error) // also if the script has caught Lua's error
-        std::rethrow_exception(std::exchange(error, nullptr));
-    std::string const result = lua_tostring(lua.get(), -1);
+    trap.rethrow(); // before the status, and also if the script has caught the error
+    char const* const result = lua_tostring(lua.get(), -1);
     if (status != LUA_OK)
-        throw std::runtime_error(result);
-    return result;
+        throw std::runtime_error(result ? result : "an error that is no text");
+    return result ? result : "";
 }
-// [/script]
+// [/run]
 
-void require(bool condition, char const* text) {
-    if (!condition)
-        throw std::runtime_error(text);
-}
-
-constexpr char const* loop_script = "for i = 1, 10 do wait(5) end return 'loop'";
-// A coroutine of Lua's waits, and an error of Lua's jumps over frames that have waited.
-constexpr char const* jump_script =
-    "local c = coroutine.wrap(function() wait(5) coroutine.yield(1) wait(5) error('x') end) "
-    "local one = c() local ok, message = pcall(c) wait(5) "
-    "return (one == 1 and not ok) and 'jump' or 'wrong'";
+// In a coroutine of Lua's, too; then an error of Lua's jumps over frames that have waited.
+constexpr char const* waits = "local c = coroutine.wrap(function() "
+                              "coroutine.yield(fetch('one')) sleep(0.001) error('jump') end) "
+                              "local one = c() local ok, message = pcall(c) "
+                              "return one .. (ok and 'wrong' or message:match('jump')) .. fetch('two')";
 
 } // namespace
 
 int main() try {
-    std::string order;
-    {
-        asio::io_context loop;
-        for (char const* script : {loop_script, jump_script})
-            greenback::spawn(loop, [&order, script] { order += run_script(script) + ' '; }, greenback::rethrow);
-        loop.run();
-        require(order == "jump loop ", "the scripts did not run side by side");
+    asio::io_context loop;
+    line_server server(loop, 50, [](std::string const& line) { return '<' + line + '>'; });
+    auto const run = [&] { require(script{server.endpoint()}.run(waits) == "<one>jump<two>", "wrong result"); };
+    run_at_once(loop, 50, run);
+    require(waiting.most == 50, "the scripts have waited for each other");
 
-        // Exceptions leave as what they are, also through a script's pcall.
-        for (char const* script : {"wait(-1) return ''", "pcall(wait, -1) return 'caught'"}) {
-            greenback::spawn(loop, [script] { run_script(script); }, greenback::rethrow);
-            loop.restart();
-            try {
-                loop.run();
-                require(false, "no exception");
-            } catch (std::out_of_range const&) {
-            }
-        }
-    }
+    // Itself, not an error of Lua's.
+    for (char const* text :
+         {"sleep(-1)", "pcall(sleep, -1)", "coroutine.wrap(sleep)(-1)", "while true do pcall(sleep, -1) end"})
+        require(throws<std::out_of_range>([&] { run_at_once(loop, 1, [&] { script().run(text); }); }), text);
     {
-        asio::io_context loop;
-        greenback::spawn(loop, [] { run_script("wait(3600000)"); }, greenback::rethrow);
-        while (waiting == 0)
-            loop.run_one();
-    }
-    require(waiting == 0, "the script that waited has not been unwound");
-    std::puts(order.c_str());
+        asio::io_context doomed;
+        greenback::spawn(doomed, [] { script().run("while true do pcall(sleep, 3600) end"); }, greenback::rethrow);
+        while (waiting.now == 0)
+            doomed.run_one();
+    } // destroys the task, which unwinds Lua
+    require(waiting.now == 0 && greenback::stats().live == 0, "the script that waited has not been unwound");
+    std::puts("50 scripts at once");
 } catch (std::exception const& e) {
     std::fprintf(stderr, "lua: %s\n", e.what());
     return 1;

@@ -60,7 +60,11 @@
 #include <greenback/no_await_scope.hpp> // no_await_scope, no_await_lock
 
 //     C libraries that call back.
+#include <greenback/c_callback.hpp>     // c_callback
 #include <greenback/exception_trap.hpp> // exception_trap
+#include <greenback/no_await_scope.hpp> // no_await_scope, no_await_lock
+#include <greenback/on_task_stack.hpp>  // on_task_stack
+// 10. Helpers, each built on what stands above, and none needed by it.
 
 #include <greenback/c_callback.hpp> // c_callback
 
