@@ -77,8 +77,8 @@ private:
 /// The elements of an asynchronous sequence, for a `for` loop, an algorithm, `std::views`. `source` is one of
 ///
 /// - a function that returns an awaitable of `std::optional<T>`, which is empty behind the last element;
-/// - a channel or concurrent channel, `void(error_code, T)`: its closing is the end. (Before Asio 1.28 `close()` drops
-///   what is buffered.)
+/// - a channel or concurrent channel, `void(error_code, T)`: its closing is the end. (In older Asio, 1.26 among them,
+///   `close()` drops what is buffered.)
 /// - an `asio::experimental::coro<T>`.
 ///
 /// An lvalue is referred to, an rvalue owned. Nothing is awaited before it is asked for, so leaving the loop loses
