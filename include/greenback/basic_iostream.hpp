@@ -19,7 +19,9 @@ namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 template <class Base> class movable_half : public Base {
 public:
     explicit movable_half(std::streambuf* buffer) : Base(buffer) { this->exceptions(std::ios_base::badbit); }
-    movable_half(movable_half&& other, std::streambuf* buffer) : Base(std::move(other)) { this->set_rdbuf(buffer); }
+    movable_half(movable_half&& other, std::streambuf* buffer) noexcept : Base(std::move(other)) {
+        this->set_rdbuf(buffer);
+    }
     movable_half& operator=(movable_half&& other) = default; // the buffer is not exchanged
 };
 
@@ -70,13 +72,13 @@ public:
     }
 
     /// What was moved from has no buffers, and the stream that its own moved-from stream is.
-    basic_iostream(basic_iostream&& other)
+    basic_iostream(basic_iostream&& other) noexcept
         : buffer_base{std::move(other.buffer)}, std::iostream(std::move(other)),
           in_(std::move(other.in_), &this->buffer), out_(std::move(other.out_), &this->buffer) {
         this->set_rdbuf(&this->buffer);
         this->buffer.is_used_by(*this, out_);
     }
-    basic_iostream& operator=(basic_iostream&& other) {
+    basic_iostream& operator=(basic_iostream&& other) noexcept {
         if (this != &other) {
             send_pending_output();
             std::iostream::operator=(std::move(other));
@@ -105,7 +107,7 @@ private:
         try {
             if (this->buffer.has_pending_output() && has_portal())
                 this->buffer.send();
-        } catch (...) { // nor `abandoned`: the next await throws it again
+        } catch (...) { // NOLINT(bugprone-empty-catch): `abandoned`, too, which the next await throws again
         }
     }
 
