@@ -40,9 +40,9 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 /// characters can be put back at any time; `readsome` reads what has arrived; there is no position to seek.
 ///
 /// `exceptions(badbit)` is set: an error comes out of `<<`, `>>`, `getline` as the `system_error` it is, and sets
-/// `badbit`; end of file sets `eofbit` and `failbit`, as in any stream. A stream with one of these writes nothing
-/// either, so when the peer has finished sending use `out()` to answer it: `in()` and `out()` are an istream and an
-/// ostream over the same buffer, with states of their own.
+/// `badbit` (with libc++ not everywhere); end of file sets `eofbit` and `failbit`, as in any stream. A stream with one
+/// of these writes nothing either, so when the peer has finished sending use `out()` to answer it: `in()` and `out()`
+/// are an istream and an ostream over the same buffer, with states of their own.
 ///
 /// With `std::unitbuf` an error of the flush behind `<<` is thrown by the next operation. The destructor sends what is
 /// pending if it can await, and ignores errors: `flush()` before, where they matter.
