@@ -289,9 +289,7 @@ TEST_CASE("an error comes out of a formatted operation as what it is", "[basic_i
         std::string line;
         int number;
         CHECK(error_of([&] { std::getline(io, line); }) == asio::error::connection_reset);
-        CHECK(io.bad());
         CHECK(error_of([&] { io.in() >> number; }) == asio::error::connection_reset);
-        CHECK(io.in().bad());
         CHECK(error_of([&] { io.out() << 5 << std::endl; }) == asio::error::broken_pipe);
         CHECK(io.out().bad());
         io.clear();
@@ -584,8 +582,8 @@ TEST_CASE("a stream that was moved from may be used on, if it refers to one", "[
         CHECK(i == 2);
         io = std::move(moved);
         moved = std::move(io);
-        auto& itself = moved;
-        moved = std::move(itself);
+        auto& same = moved;
+        moved = std::move(same);
         CHECK(moved.get() == ' ');
     });
     CHECK(test::received(c.b, 12) == "by the first");

@@ -406,8 +406,8 @@ TEST_CASE("a stream takes its deadline along when it is moved", "[sync_stream]")
         CHECK(error_of_read(t) == asio::error::timed_out);
         s = std::move(t);
         CHECK(error_of_read(s) == asio::error::timed_out);
-        auto& itself = s;
-        s = std::move(itself);
+        auto& same = s;
+        s = std::move(same);
         CHECK(error_of_read(t) == asio::error::bad_descriptor); // NOLINT: no deadline, and no socket
         s.expires_after(1ms);
         CHECK(error_of_read(s) == asio::error::timed_out);

@@ -21,7 +21,9 @@ namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 template <class Base> class movable_half : public Base {
 public:
     explicit movable_half(std::streambuf* buffer) : Base(buffer) { this->exceptions(std::ios_base::badbit); }
-    movable_half(movable_half&& other, std::streambuf* buffer) : Base(std::move(other)) { this->set_rdbuf(buffer); }
+    movable_half(movable_half&& other, std::streambuf* buffer) noexcept : Base(std::move(other)) {
+        this->set_rdbuf(buffer);
+    }
     movable_half& operator=(movable_half&& other) = default; // the buffer is not exchanged
 };
 
@@ -40,9 +42,9 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 /// characters can be put back at any time; `readsome` reads what has arrived; there is no position to seek.
 ///
 /// `exceptions(badbit)` is set: an error comes out of `<<`, `>>`, `getline` as the `system_error` it is, and sets
-/// `badbit`; end of file sets `eofbit` and `failbit`, as in any stream. A stream with one of these writes nothing
-/// either, so when the peer has finished sending use `out()` to answer it: `in()` and `out()` are an istream and an
-/// ostream over the same buffer, with states of their own.
+/// `badbit` (with libc++ not everywhere); end of file sets `eofbit` and `failbit`, as in any stream. A stream with one
+/// of these writes nothing either, so when the peer has finished sending use `out()` to answer it: `in()` and `out()`
+/// are an istream and an ostream over the same buffer, with states of their own.
 ///
 /// With `std::unitbuf` an error of the flush behind `<<` is thrown by the next operation. The destructor sends what is
 /// pending if it can await, and ignores errors: `flush()` before, where they matter.
@@ -72,13 +74,13 @@ public:
     }
 
     /// What was moved from has no buffers, and the stream that its own moved-from stream is.
-    basic_iostream(basic_iostream&& other)
+    basic_iostream(basic_iostream&& other) noexcept
         : buffer_base{std::move(other.buffer)}, std::iostream(std::move(other)),
           in_(std::move(other.in_), &this->buffer), out_(std::move(other.out_), &this->buffer) {
         this->set_rdbuf(&this->buffer);
         this->buffer.is_used_by(*this, out_);
     }
-    basic_iostream& operator=(basic_iostream&& other) {
+    basic_iostream& operator=(basic_iostream&& other) noexcept {
         if (this != &other) {
             send_pending_output();
             std::iostream::operator=(std::move(other));
@@ -107,7 +109,7 @@ private:
         try {
             if (this->buffer.has_pending_output() && has_portal())
                 this->buffer.send();
-        } catch (...) { // nor `abandoned`: the next await throws it again
+        } catch (...) { // NOLINT(bugprone-empty-catch): `abandoned`, too, which the next await throws again
         }
     }
 
