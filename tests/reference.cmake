@@ -1,4 +1,5 @@
-# Fails unless docs/reference.md lists every public name with the header that declares it, and no other.
+# Fails unless docs/reference.md lists every public name with the header that declares it, and no other; and unless
+# each helper has a page of its own.
 #   cmake -D SOURCE_DIR=<folder> -P reference.cmake
 #
 # A name is public if it is declared outside of `namespace detail` in include/greenback/*.hpp, on a line that is not
@@ -69,6 +70,23 @@ foreach(name IN LISTS listed)
         message(SEND_ERROR "docs/reference.md lists ${name}, which is not declared there")
     endif()
 endforeach()
+# Each helper has a test, an example and a page under its own name: those that greenback.hpp lists in its last section.
+file(READ "${SOURCE_DIR}/include/greenback/greenback.hpp" umbrella)
+string(REGEX REPLACE "^.*\n// 10\\. " "" helpers "${umbrella}")
+string(REGEX MATCHALL "greenback/[a-z_]+\\.hpp>" helpers "${helpers}")
+list(LENGTH helpers helper_count)
+if(helper_count LESS 10)
+    message(SEND_ERROR "only ${helper_count} helpers found in section 10 of greenback.hpp")
+endif()
+foreach(helper IN LISTS helpers)
+    string(REGEX REPLACE "greenback/([a-z_]+)\\.hpp>" "\\1" name "${helper}")
+    foreach(file IN ITEMS "tests/${name}.cpp" "examples/helpers/${name}.cpp" "docs/reference/${name}.md")
+        if(NOT EXISTS "${SOURCE_DIR}/${file}")
+            message(SEND_ERROR "the helper ${name} has no ${file}")
+        endif()
+    endforeach()
+endforeach()
+
 list(LENGTH declared count)
 if(count LESS 30)
     message(SEND_ERROR "only ${count} public names found")

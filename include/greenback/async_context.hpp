@@ -90,7 +90,7 @@ public:
         } else if (has_portal()) { // else the task is being destroyed, and nothing can be awaited
             try {
                 close();
-            } catch (...) { // there is an exception on its way already
+            } catch (...) { // NOLINT(bugprone-empty-catch): there is an exception on its way already
             }
         }
     }

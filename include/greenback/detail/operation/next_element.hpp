@@ -65,7 +65,7 @@ template <class Source> class kept_source {
 public:
     explicit kept_source(Source&& source) : source_(std::in_place, std::move(source)) {}
     kept_source(kept_source&&) = default;
-    kept_source& operator=(kept_source&& other) {
+    kept_source& operator=(kept_source&& other) noexcept(std::is_nothrow_move_constructible_v<Source>) {
         if (this != &other) {
             source_.reset();
             if (other.source_)
