@@ -60,11 +60,7 @@
 #include <greenback/no_await_scope.hpp> // no_await_scope, no_await_lock
 
 //     C libraries that call back.
-#include <greenback/c_callback.hpp>     // c_callback
 #include <greenback/exception_trap.hpp> // exception_trap
-#include <greenback/no_await_scope.hpp> // no_await_scope, no_await_lock
-#include <greenback/on_task_stack.hpp>  // on_task_stack
-// 10. Helpers, each built on what stands above, and none needed by it.
 
 #include <greenback/c_callback.hpp> // c_callback
 
@@ -75,7 +71,7 @@
 #include <greenback/async_iter.hpp>       // async_iter
 #include <greenback/decorate_as_sync.hpp> // decorate_as_sync
 
-//     Streams. greenback/beast.hpp has what Boost.Beast needs besides.
+//     Streams. greenback/beast.hpp, which is not included here, has what Boost.Beast needs besides.
 #include <greenback/sync_stream.hpp> // sync_stream
 
 #include <greenback/basic_iostream.hpp> // basic_iostream

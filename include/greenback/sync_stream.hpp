@@ -16,8 +16,10 @@
 #include <utility>
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
+
 template <class T> inline constexpr bool is_sync_stream = false;
-}
+
+} // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
 
 namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 
