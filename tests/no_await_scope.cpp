@@ -264,6 +264,30 @@ TEST_CASE("a coroutine that is destroyed after its portal leaves no trace of a n
     CHECK(greenback::stats().live == 0);
 }
 
+TEST_CASE("a no_await_scope in a coroutine that is started inline is none of the portal's", "[no_await_scope]") {
+    auto const holds_one = []() -> asio::awaitable<void> {
+        no_await_scope const scope("the child's");
+        co_await yield_now();
+        co_await yield_now();
+    };
+    auto const how = GENERATE(test::made_by::with_portal_run_sync, test::made_by::portal_object);
+    bool const awaited_before = GENERATE(false, true);
+    CAPTURE(how, awaited_before);
+    asio::io_context context(1);
+    int done = 0;
+    test::spawn(context, in_portal(how, [&] {
+                    if (awaited_before)
+                        await_(yield_now());
+                    test::spawn(context, holds_one()); // before Asio 1.36 its first stretch runs on this fiber
+                    CHECK(has_portal());
+                    for (int i = 0; i != 4; ++i)
+                        await_(yield_now()); // after the second one the child's frame is gone
+                    ++done;
+                }));
+    test::run_all(context);
+    CHECK(done == 1);
+}
+
 TEST_CASE("an exception that leaves a no_await_scope ends it", "[no_await_scope]") {
     run_task(greenback::with_portal_run_sync([] {
         try {

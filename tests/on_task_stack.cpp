@@ -22,6 +22,10 @@
 #include <utility>
 #include <vector>
 
+#if defined(TEST_UNDER_ASAN)
+#include <sanitizer/asan_interface.h>
+#endif
+
 using greenback::await_;
 using greenback::has_portal;
 using greenback::on_task_stack;
@@ -50,6 +54,11 @@ bool on_portal_stack() { return greenback::remaining_stack() != SIZE_MAX; }
     asm volatile("" : : : "memory");
     return std::this_thread::get_id();
 }
+
+#if defined(TEST_UNDER_ASAN)
+/// Of the caller's frame all but what a call needs lies above.
+[[gnu::noinline]] char* real_frame() { return static_cast<char*>(__builtin_frame_address(0)) - 256; }
+#endif
 
 struct no_default {
     explicit no_default(int v) : value(v) {}
@@ -166,6 +175,24 @@ TEST_CASE("a million calls of on_task_stack leave nothing on any stack", "[on_ta
         CHECK(highest - lowest < 4096);
     }));
 }
+
+#if defined(TEST_UNDER_ASAN)
+TEST_CASE("on_task_stack leaves nothing in AddressSanitizer's shadow of the task's stack", "[on_task_stack]") {
+    asio::io_context context(1);
+    char* there = nullptr;
+    test::spawn(context, greenback::with_portal_run_sync([&] {
+                    await_(yield_now());
+                    for (int i = 0; i != 3; ++i)
+                        on_task_stack([&] { there = static_cast<char*>(__builtin_frame_address(0)); });
+                    await_(yield_now());
+                }));
+    test::run_all(context);
+    REQUIRE(there);
+    char* const here = real_frame();
+    REQUIRE(there < here); // so whatever was there has returned
+    CHECK(!__asan_region_is_poisoned(there - 1024, static_cast<std::size_t>(here - there)));
+}
+#endif
 
 TEST_CASE("on_task_stack in a coroutine that runs on the fiber, before and after it suspends", "[on_task_stack]") {
     run_task([]() -> asio::awaitable<void> {

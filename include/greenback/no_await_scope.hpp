@@ -4,6 +4,7 @@
 
 #include <greenback/detail/config.hpp>
 
+#include <greenback/detail/fiber/fiber.hpp>
 #include <greenback/detail/fiber/portal_base.hpp>
 #include <greenback/detail/portal/find_portal.hpp>
 
@@ -37,7 +38,7 @@ public:
         if (!portal_)
             return;
         portal_->ensure_prepared();
-        if (portal_->serving())
+        if (portal_->serving() && !is_in_other_coroutine())
             portal_->forbid(kind_);
         else
             portal_ = nullptr;
@@ -53,6 +54,14 @@ public:
     static void* operator new(std::size_t) = delete;
 
 private:
+    /// A function's local variables lie on the stack that it runs on. One on the portal's fiber that lies elsewhere is a
+    /// coroutine's; if the portal awaits none, it is a coroutine of others, a child task's whose first stretch
+    /// `co_spawn` runs inline, say. That may suspend with the scope alive, and be destroyed who knows when.
+    bool is_in_other_coroutine() const noexcept {
+        detail::fiber const& f = portal_->own_fiber();
+        return !f.holds(this) && f.holds(__builtin_frame_address(0)) && portal_->in_function();
+    }
+
     detail::forbidden_kind kind_;
     detail::portal_base* portal_; ///< null: there is none that could await
 };

@@ -110,6 +110,9 @@ public:
     /// operation's initiation runs. @pre is_prepared()
     virtual bool serving() const noexcept = 0;
 
+    /// Does the function that the portal is for run, and no coroutine that it awaits? @pre is_prepared()
+    virtual bool in_function() const noexcept = 0;
+
     /// Run the fiber of `p` until it comes out. Called on the resumer's stack; with `enter_new` the only writer of
     /// `thread_state::current`. The exception state is exchanged on this side alone: this function starts and ends on
     /// one thread, which cannot be said of anything on the fiber. What it puts aside is kept in the portal: nothing but

@@ -106,6 +106,7 @@ public:
     // ---- the fiber side ------------------------------------------------------------------------------------------
 
     bool serving() const noexcept override { return !abandoned() && frames::attached_thread(*top()); }
+    bool in_function() const noexcept override { return is_function(*top()); }
 
     /// The meaning of `co_await std::move(x)` in the frame whose code runs. `x` stays the owner until it is over.
     /// @pre `find_portal()` is this
