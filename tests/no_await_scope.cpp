@@ -288,6 +288,36 @@ TEST_CASE("a no_await_scope in a coroutine that is started inline is none of the
     CHECK(done == 1);
 }
 
+// Before Asio 1.36 the first stretch of a child that co_spawn starts inline can't be told from the coroutine that has
+// the portal. Its scope may then keep the parent from awaiting, but must not be looked at when it is gone.
+TEST_CASE("a no_await_scope of a child that goes on elsewhere is never looked at again", "[no_await_scope]") {
+    asio::io_context context(1);
+    bool done = false;
+    test::spawn(context, [](bool& finished) -> asio::awaitable<void> {
+        co_await greenback::ensure_portal();
+        auto const child = []() -> asio::awaitable<void> {
+            no_await_scope const outer("outer");
+            no_await_scope const inner("inner");
+            co_await yield_now();
+            co_await yield_now();
+        };
+        asio::co_spawn(co_await asio::this_coro::executor, child(), greenback::rethrow);
+        for (int i = 0; i != 4; ++i)
+            co_await yield_now();
+        try {
+            await_(yield_now());
+        } catch (await_forbidden const& e) {
+            CHECK_THAT(e.what(), test::has_text("inner"));
+        }
+        no_await_scope const own("own");
+        CHECK_THROWS_WITH(await_(yield_now()), test::has_text("own"));
+        finished = true;
+    }(done));
+    test::run_all(context);
+    CHECK(done);
+    CHECK(greenback::stats().live == 0);
+}
+
 TEST_CASE("an exception that leaves a no_await_scope ends it", "[no_await_scope]") {
     run_task(greenback::with_portal_run_sync([] {
         try {

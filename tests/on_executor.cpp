@@ -51,6 +51,21 @@ struct move_only {
 
 } // namespace
 
+TEST_CASE("on_executor takes an executor by value, its type named or not, and a context", "[on_executor]") {
+    asio::thread_pool pool(1);
+    greenback::spawn(
+        pool,
+        [&] {
+            asio::any_io_executor const executor = pool.get_executor();
+            CHECK(greenback::on_executor(executor, [] { return 1; }) == 1);
+            CHECK(greenback::on_executor<asio::any_io_executor>(pool.get_executor(), [] { return 2; }) == 2);
+            CHECK(greenback::on_executor(asio::make_strand(pool), [] { return 3; }) == 3);
+            CHECK(greenback::on_executor(pool, [] { return 4; }) == 4);
+        },
+        [](std::exception_ptr e) { CHECK(!e); });
+    pool.join();
+}
+
 TEST_CASE("a function runs on another executor, and its result comes back", "[on_executor]") {
     FOR_EVERY_KIND_OF_PORTAL(how);
     asio::thread_pool pool(2);

@@ -40,9 +40,10 @@ std::conditional_t<std::is_void_v<T>, void, std::vector<T>>
 await_all(std::vector<asio::awaitable<T, Executor>> tasks,
           std::source_location where = std::source_location::current()) {
     Executor const executor = await_(detail::executor_of_task<Executor>(), where);
-    auto const start = [&](auto handler) {
-        using group = detail::await_all_group<T, Executor, decltype(handler)>;
-        auto started = std::make_shared<group>(executor, tasks.size(), std::move(handler));
+    auto const start = [&](auto&& handler) {
+        using handler_type = std::decay_t<decltype(handler)>;
+        using group = detail::await_all_group<T, Executor, handler_type>;
+        auto started = std::make_shared<group>(executor, tasks.size(), std::forward<decltype(handler)>(handler));
         group::start(std::move(started), std::move(tasks));
     };
     if constexpr (std::is_void_v<T>) {

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <mutex>
+#include <new>
 #include <source_location>
 
 namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
@@ -28,42 +29,64 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 /// @pre it is a local variable: destroyed by the code that made it.
 ///
 /// Thread safety: one portal's, as its code is.
-/// Cost: some 5 ns; `await_` itself costs the same with and without this class.
+/// Cost: some 5 ns, and in a coroutine an allocation of 64 bytes; `await_` itself costs the same with and without this
+///     class.
 /// Example: `greenback::no_await_scope const half_done("the index is being rebuilt");`
 class no_await_scope {
 public:
     /// @param reason for the error's text. Not copied: a literal
     explicit no_await_scope(char const* reason, std::source_location where = std::source_location::current()) noexcept
         : kind_(reason, where), portal_(detail::find_portal()) {
-        if (!portal_)
-            return;
-        portal_->ensure_prepared();
-        if (portal_->serving() && !is_in_other_coroutine())
-            portal_->forbid(kind_);
-        else
+        if (portal_ && !forbid())
             portal_ = nullptr;
     }
-    /// A coroutine that is destroyed while it is suspended destroys its scopes when the portal is gone: it is not in
-    /// force then.
     ~no_await_scope() {
-        if (portal_ && portal_ == detail::raw_current_portal())
-            portal_->allow(kind_);
+        if (portal_)
+            allow();
     }
     no_await_scope(no_await_scope const&) = delete;
     no_await_scope& operator=(no_await_scope const&) = delete;
     static void* operator new(std::size_t) = delete;
 
 private:
-    /// A function's local variables lie on the stack that it runs on. One on the portal's fiber that lies elsewhere is a
-    /// coroutine's; if the portal awaits none, it is a coroutine of others, a child task's whose first stretch
-    /// `co_spawn` runs inline, say. That may suspend with the scope alive, and be destroyed who knows when.
-    bool is_in_other_coroutine() const noexcept {
+    bool forbid() noexcept {
+        portal_->ensure_prepared();
+        if (!portal_->serving())
+            return false;
         detail::fiber const& f = portal_->own_fiber();
-        return !f.holds(this) && f.holds(__builtin_frame_address(0)) && portal_->in_function();
+        bool const is_of_a_coroutine = !f.holds(this) && f.holds(__builtin_frame_address(0));
+        if (is_of_a_coroutine) {
+            // If the portal awaits no coroutine, it is one of others, a child task's whose first stretch `co_spawn` runs
+            // inline, say. Nor can the other case be excluded where it does: so what the portal refers to is not in the
+            // coroutine's frame, which may be destroyed who knows when.
+            if (portal_->in_function())
+                return false;
+            forbids_ = new (std::nothrow) detail::forbidden_kind(kind_);
+            if (!forbids_)
+                return false;
+        }
+        portal_->forbid(*forbids_);
+        return true;
+    }
+
+    /// A coroutine that is destroyed while it is suspended destroys its scopes when the portal is gone: then there is
+    /// nothing to be undone. One of others that goes on elsewhere leaves the portal as it is: better than a guess.
+    void allow() noexcept {
+        bool const on_heap = forbids_ != &kind_;
+        if (!forbids_->portal_is_gone) {
+            if (portal_ != detail::raw_current_portal()) {
+                forbids_->scope_is_gone = on_heap;
+                return;
+            }
+            portal_->allow(*forbids_);
+        }
+        if (on_heap)
+            delete forbids_;
     }
 
     detail::forbidden_kind kind_;
-    detail::portal_base* portal_; ///< null: there is none that could await
+    detail::forbidden_kind* forbids_ = &kind_; ///< what the portal refers to: that, or a copy on the heap
+    detail::portal_base* portal_;              ///< null: there is none that could await
 };
 
 /// The reason of a `no_await_lock`, which the place where it is written comes with.

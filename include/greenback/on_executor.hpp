@@ -47,7 +47,7 @@ private:
 
 namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 
-/// Runs `f()` on the executor `where_to`, or on an execution context's, and waits here for its result: a blocking call
+/// Runs `f()` on the executor `where_to`, and waits here for its result: a blocking call
 /// or a long computation on a `thread_pool`, while the event loop goes on with other tasks.
 ///
 /// `f` is not copied, and may use whatever the caller's frame holds: when this is left, by whatever way, `f` has ended
@@ -65,24 +65,30 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 /// Thread safety: `f` runs on a thread of `where_to`, and this returns on one that runs the task's executor.
 /// Cost: two stack switches, a `post` there and one back; two allocations of some 200 bytes besides what those need.
 /// Example: `auto const hash = greenback::on_executor(pool, [&] { return argon2(password); });`
-template <class ExecutorOrContext, class F>
-std::invoke_result_t<F> on_executor(ExecutorOrContext&& where_to, F&& f,
+template <class Executor, class F>
+    requires(!detail::execution_context<Executor>)
+std::invoke_result_t<F> on_executor(Executor where_to, F&& f,
                                     std::source_location where = std::source_location::current()) {
-    using place = std::remove_cvref_t<ExecutorOrContext>;
-    if constexpr (detail::of_other_asio<place>) {
-        static_assert(detail::never<place>, GREENBACK_OTHER_ASIO);
-    } else if constexpr (!detail::is_executor<place> && !detail::execution_context<place>) {
-        static_assert(detail::never<place>, "greenback::on_executor takes an executor or an execution context first: a "
-                                            "thread_pool, pool.get_executor(), a strand");
+    if constexpr (detail::of_other_asio<Executor>) {
+        static_assert(detail::never<Executor>, GREENBACK_OTHER_ASIO);
+    } else if constexpr (!detail::is_executor<Executor>) {
+        static_assert(detail::never<Executor>, "greenback::on_executor takes an executor or an execution context "
+                                               "first: a thread_pool, pool.get_executor(), a strand");
     } else if constexpr (detail::is_awaitable<std::decay_t<std::invoke_result_t<F>>>) {
         static_assert(detail::never<F>, "greenback: the function returns an asio::awaitable, which nobody would await. "
                                         "on_executor takes a synchronous function; for a coroutine write "
                                         "await_(co_spawn(executor, f, asio::deferred))");
     } else {
-        auto const executor = detail::executor_of(where_to);
-        return await_(
-            detail::executor_awaiter<std::remove_const_t<decltype(executor)>, F>(executor, std::forward<F>(f)), where);
+        return await_(detail::executor_awaiter<Executor, F>(std::move(where_to), std::forward<F>(f)), where);
     }
+}
+
+/// The same on an execution context's executor.
+template <class Context, class F>
+    requires detail::execution_context<Context>
+std::invoke_result_t<F> on_executor(Context& where_to, F&& f,
+                                    std::source_location where = std::source_location::current()) {
+    return on_executor(where_to.get_executor(), std::forward<F>(f), where);
 }
 
 } // namespace greenback::inline GREENBACK_BACKEND_NAMESPACE

@@ -48,6 +48,9 @@ struct forbidden_kind : portal_kind {
     portal_kind const* outside = nullptr; ///< the kind that it stands in the place of, perhaps another scope's
     char const* reason;
     std::source_location where; ///< of the scope
+    // Of a coroutine's scope, which has this on the heap, either may be gone before the other; the second frees it.
+    bool portal_is_gone = false; ///< written by `forget_scopes`
+    bool scope_is_gone = false;  ///< written by the scope
 };
 
 /// Lies in the record of its fiber.
@@ -79,6 +82,16 @@ public:
     void forbid(forbidden_kind& by) noexcept {
         GREENBACK_ASSERT(is_prepared() && !abandoned());
         by.outside = std::exchange(kind_, &by);
+    }
+    /// This goes, and scopes may end later.
+    void forget_scopes() noexcept {
+        while (kind_->backend == forbidden_kind::no_backend) {
+            auto* const scope = const_cast<forbidden_kind*>(static_cast<forbidden_kind const*>(kind_));
+            kind_ = scope->outside;
+            scope->portal_is_gone = true;
+            if (scope->scope_is_gone)
+                delete scope;
+        }
     }
     /// In whatever order: scopes need not end as they nest. Nothing, if the task was abandoned meanwhile.
     void allow(forbidden_kind& by) noexcept {

@@ -28,10 +28,7 @@ public:
     using results = std::vector<std::optional<std::conditional_t<std::is_void_v<T>, nothing, T>>>;
 
     await_all_group(Executor const& executor, std::size_t size, Handler&& handler)
-        : results_(size), left_(size + 1), handler_(std::move(handler)) {
-        for (std::size_t i = 0; i != size; ++i)
-            children_.emplace_back(executor);
-    }
+        : results_(size), left_(size + 1), children_(make_children(executor, size)), handler_(std::move(handler)) {}
     await_all_group(await_all_group const&) = delete;
 
     static void start(std::shared_ptr<await_all_group> self, std::vector<asio::awaitable<T, Executor>> tasks) {
@@ -53,6 +50,15 @@ public:
 
 private:
     using pointer = std::shared_ptr<await_all_group>;
+    using children = std::deque<child_task<Executor>>; // which does not move them
+
+    /// Before the handler is taken: if this throws, it is still the caller's.
+    static children make_children(Executor const& executor, std::size_t size) {
+        children made;
+        for (std::size_t i = 0; i != size; ++i)
+            made.emplace_back(executor);
+        return made;
+    }
 
     /// By way of the executor, so that children begin on as many threads as there are, and none of them inside the
     /// initiation, on the stack of whatever has brought the task there.
@@ -100,9 +106,15 @@ private:
                     self->first_ = std::move(error);
             }
             if (first)
-                cancel(self, asio::cancellation_type::terminal);
+                cancel_the_others(self);
         }
         self->count_down();
+    }
+    static void cancel_the_others(pointer const& self) noexcept {
+        try {
+            cancel(self, asio::cancellation_type::terminal);
+        } catch (...) { // NOLINT(bugprone-empty-catch): no memory to do so; they are waited for as they are
+        }
     }
 
     /// Posted: the last child is to be gone before the waiting task goes on.
@@ -125,7 +137,7 @@ private:
     std::exception_ptr first_;
     results results_;               ///< each written by its child
     std::atomic<std::size_t> left_; ///< children that have not ended, and one for `start`
-    std::deque<child_task<Executor>> children_;
+    children children_;
     Handler handler_;
 };
 

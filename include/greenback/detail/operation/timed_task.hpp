@@ -175,9 +175,9 @@ private:
 /// The initiation that starts `task` for a task on `executor`, and waits for it. Refers to its arguments.
 template <class T, class Executor>
 auto timed_task_start(Executor const& executor, time_limit limit, asio::awaitable<T, Executor>& task) {
-    return [&executor, limit, &task](auto handler) {
-        using child = timed_task<T, Executor, decltype(handler)>;
-        auto const made = std::make_shared<child>(executor, std::move(handler));
+    return [&executor, limit, &task](auto&& handler) {
+        using child = timed_task<T, Executor, std::decay_t<decltype(handler)>>;
+        auto const made = std::make_shared<child>(executor, std::forward<decltype(handler)>(handler));
         child::start(made, limit, std::move(task));
     };
 }

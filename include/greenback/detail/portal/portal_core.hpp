@@ -88,6 +88,7 @@ public:
     void abandon() noexcept {
         task.wait_until_out();
         GREENBACK_ASSERT(is(state::out));
+        forget_scopes();
         kind_ = &abandoned_kind;
         task.owner = &held_.task(); // owns nothing
         std::optional<cancelled_task<Executor>> instead;
@@ -187,7 +188,11 @@ protected:
 
     explicit portal_core(thread_state& here) noexcept : any_portal(here) {}
     /// @pre the job is done: `abandon` it, if it is not
-    ~portal_core() { GREENBACK_ASSERT(is(state::done)); }
+    ~portal_core() {
+        GREENBACK_ASSERT(is(state::done));
+        if (forbidden_by()) [[unlikely]]
+            forget_scopes();
+    }
 
     /// Is `f` the frame of the function that the portal runs? Otherwise it is a coroutine's that runs on the fiber.
     virtual bool is_function(frame& f) const noexcept = 0;
