@@ -50,10 +50,11 @@ set_up() {
     export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 # hits for a clone in another folder too
 }
 
-# Configures, builds and tests one preset. The wrapper, if any, is a command that runs another.
+# Configures, builds and tests one preset; more arguments are for the configuration. The wrapper, if any, is a command
+# that runs another.
 wrapper=()
 preset() {
-    cmake --preset "$1" &&
+    cmake --preset "$@" &&
         "${wrapper[@]}" cmake --build --preset "$1" -j "$jobs" &&
         "${wrapper[@]}" ctest --preset "$1" -j "$jobs" --output-on-failure --no-tests=error
 }

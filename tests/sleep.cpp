@@ -88,9 +88,14 @@ TEST_CASE("a sleep of nothing or less is one turn of the event loop", "[sleep]")
                     turn([] { sleep_for(std::chrono::duration<double>(std::numeric_limits<double>::quiet_NaN())); });
                     turn([] { sleep_until(std::chrono::steady_clock::time_point::min()); });
                     turn([] { sleep_until(std::chrono::steady_clock::now() - 1h); });
+                    using seconds = std::chrono::duration<double>;
+                    turn([] {
+                        sleep_until(std::chrono::time_point<std::chrono::steady_clock, seconds>(
+                            seconds(std::numeric_limits<double>::quiet_NaN())));
+                    });
                 }));
     test::run_all(context);
-    CHECK(turns == 7);
+    CHECK(turns == 8);
 }
 
 TEST_CASE("a sleep without end waits until it is cancelled", "[sleep]") {

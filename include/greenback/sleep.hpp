@@ -52,7 +52,7 @@ void sleep_until(std::chrono::time_point<Clock, Duration> time,
     asio::basic_waitable_timer<Clock> timer(await_(asio::this_coro::executor, where));
     if (since_epoch >= wide(time_point::max().time_since_epoch()))
         timer.expires_at(time_point::max());
-    else if (since_epoch <= wide(time_point::min().time_since_epoch()))
+    else if (!(since_epoch > wide(time_point::min().time_since_epoch()))) // nor a number at all
         timer.expires_at(time_point::min());
     else
         timer.expires_at(time_point(std::chrono::ceil<typename time_point::duration>(time.time_since_epoch())));

@@ -23,8 +23,8 @@ namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
 template <class S>
 concept channel_source = requires(S& s, use_this_portal token) {
-    s.async_receive(token);
     s.is_open();
+    requires !std::is_void_v<decltype(s.async_receive(token))>; // one that says no more than that there was something
 };
 template <class S>
 concept coro_source = !channel_source<S> && requires(S& s, use_this_portal token) { s.async_resume(token); };
