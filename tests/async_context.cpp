@@ -68,6 +68,9 @@ TEST_CASE("async_context acquires now, and releases at the end of the scope", "[
             CHECK(held.is_open());
             CHECK((*held).number == 7);
             held->number = 8;
+            auto const& as_constant = held;
+            static_assert(std::is_same_v<decltype(*as_constant), resource const&>);
+            CHECK(as_constant->number == 8);
             CHECK(l.released == 0);
         }
         CHECK(l.released == 1);

@@ -110,6 +110,9 @@ TEST_CASE("async_iter works with algorithms and views", "[async_iter]") {
         counter source(9);
         CHECK(all_of(async_iter(source) | std::views::take_while([](int i) { return i < 3; })) == std::vector{1, 2});
         CHECK(source.asked == 3);
+        counter asked_for_one_more(9); // which std::views::take does
+        CHECK(all_of(async_iter(asked_for_one_more) | std::views::take(3)) == std::vector{1, 2, 3});
+        CHECK(asked_for_one_more.asked == 4);
         CHECK(std::ranges::count_if(async_iter(counter(5)), [](int i) { return i > 2; }) == 3);
     }));
 }

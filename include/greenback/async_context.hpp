@@ -123,6 +123,16 @@ public:
     {
         return &*value_;
     }
+    held const& operator*() const noexcept
+        requires(!std::is_void_v<T>)
+    {
+        return *value_;
+    }
+    held const* operator->() const noexcept
+        requires(!std::is_void_v<T>)
+    {
+        return &*value_;
+    }
 
 private:
     std::optional<held> value_; ///< empty: released, or moved from
