@@ -4,6 +4,7 @@
 #include <greenback/detail/fiber/fiber.hpp>
 
 #include "fiber_end.hpp"
+#include "fiber_entry.hpp"
 #include "fibers_elsewhere.hpp"
 #include "hold_across_fork.hpp"
 #include "never_destroyed.hpp"
@@ -18,17 +19,11 @@
 #include <new>
 #include <utility>
 
-namespace greenback::detail {
-namespace {
-
-/// Where a fiber begins, sleeps between two jobs, and ends.
-void fiber_main(boost::context::detail::transfer_t from) noexcept {
-    // There is no frame above this one. Boost.Context's entry code does not say so in every version, and an unwinder or
-    // a debugger would go on into whatever lies there.
-#if defined(__x86_64__)
-    asm volatile(".cfi_undefined rip");
-#endif
-    fiber& f = *static_cast<fiber*>(from.data);
+/// Where a fiber begins, sleeps between two jobs, and ends. No exception leaves it: what says who has called it
+/// (fiber_entry.cpp) is for backtraces alone.
+extern "C" [[gnu::used, gnu::noinline]] void greenback_fiber_main(boost::context::detail::transfer_t from) noexcept {
+    namespace sanitizer = greenback::detail::sanitizer;
+    auto& f = *static_cast<greenback::detail::fiber*>(from.data);
     f.is_in_from(from.fctx);
     sanitizer::after_first_switch_in(f.sanitizers);
     do {
@@ -37,9 +32,12 @@ void fiber_main(boost::context::detail::transfer_t from) noexcept {
         switch_out(f);
     } while (!sanitizer::ends_fibers || !f.ending);
     sanitizer::before_last_switch_out(f.sanitizers);
-    jump(f.resumer(), nullptr);
+    greenback::detail::jump(f.resumer(), nullptr);
     __builtin_unreachable();
 }
+
+namespace greenback::detail {
+namespace {
 
 /// Lets a fiber leave its main loop where a sanitizer needs that. What is left of it is a stack and what gives it back.
 void end_fiber(fiber& f) noexcept {
@@ -83,7 +81,7 @@ fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) n
     f->release = release;
     auto const below = reinterpret_cast<std::uintptr_t>(where) & ~std::uintptr_t(63);
     auto const bottom = reinterpret_cast<std::uintptr_t>(f->stack_bottom());
-    f->is_out_at(boost::context::detail::make_fcontext(reinterpret_cast<void*>(below), below - bottom, fiber_main));
+    f->is_out_at(boost::context::detail::make_fcontext(reinterpret_cast<void*>(below), below - bottom, fiber_entry));
     if (release) {
         f->for_operation = nullptr;
         f->own_operation_memory.state.store(operation_memory::none, std::memory_order_relaxed);

@@ -4,6 +4,8 @@
 
 #include <greenback/on_task_stack.hpp>
 
+#include "fiber_entry.hpp"
+
 #include <greenback/detail/fiber/portal_base.hpp>
 
 #include <utility>
@@ -17,6 +19,9 @@ struct request {
     void* argument;
 };
 
+} // namespace
+} // namespace greenback::detail
+
 /// Entered on top of the resumer's place, which it takes for the time being: a second request finds it there, so that a
 /// thousand of them are not a thousand frames. Whoever comes without a request wants the resumer.
 ///
@@ -24,13 +29,14 @@ struct request {
 #if defined(GREENBACK_ASAN)
 __attribute__((no_sanitize("address"))) // its arrival and its leaving are not always told
 #endif
-boost::context::detail::transfer_t
-visit_resumer(boost::context::detail::transfer_t arrived) noexcept {
-    fiber& f = static_cast<request*>(arrived.data)->from;
+extern "C" [[gnu::used, gnu::noinline]] boost::context::detail::transfer_t
+greenback_visit_resumer(boost::context::detail::transfer_t arrived) noexcept {
+    namespace sanitizer = greenback::detail::sanitizer;
+    auto& f = static_cast<greenback::detail::request*>(arrived.data)->from;
     f.visits_resumer = true;
     do {
         sanitizer::on_visit_to_resumer();
-        auto const& r = *static_cast<request*>(arrived.data);
+        auto const& r = *static_cast<greenback::detail::request*>(arrived.data);
         r.run(r.argument);
         sanitizer::on_return_from_resumer(f.sanitizers, f.stack_bottom(), f.stack.size);
         // Not `jump`: it is inlined, with what AddressSanitizer does about its locals when their scope ends, which is to
@@ -41,7 +47,7 @@ visit_resumer(boost::context::detail::transfer_t arrived) noexcept {
     return arrived;
 }
 
-} // namespace
+namespace greenback::detail {
 
 void run_on_task_stack(void (*run)(void*) noexcept, void* argument) noexcept {
     thread_state& here = this_thread(); // to the end: nothing in between changes threads
@@ -53,7 +59,7 @@ void run_on_task_stack(void (*run)(void*) noexcept, void* argument) noexcept {
 
     request r{f, run, argument};
     sanitizer::before_switch_out(f.sanitizers);
-    arrival const back = f.visits_resumer ? jump(f.resumer(), &r) : jump_on_top(f.resumer(), &r, &visit_resumer);
+    arrival const back = f.visits_resumer ? jump(f.resumer(), &r) : jump_on_top(f.resumer(), &r, visit_entry);
     f.is_in_from(back.from);
     sanitizer::after_switch_out(f.sanitizers);
 
