@@ -3,6 +3,7 @@
 
 #include <greenback/detail/fiber/fiber.hpp>
 
+#include "debug_layout.hpp"
 #include "fiber_end.hpp"
 #include "fiber_entry.hpp"
 #include "fibers_elsewhere.hpp"
@@ -72,6 +73,9 @@ bool must_wait(fiber& f) noexcept {
 }
 
 [[maybe_unused]] int const across_fork = hold_across_fork<waiting>();
+
+/// Has every program with fibers contain what debuggers look for, also where it takes the library from an archive.
+[[gnu::used]] constinit debug_layout const* const for_debuggers = &greenback_debug_layout;
 
 } // namespace
 

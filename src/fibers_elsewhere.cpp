@@ -2,6 +2,7 @@
 
 #include "fibers_elsewhere.hpp"
 
+#include "debug_layout.hpp"
 #include "hold_across_fork.hpp"
 #include "never_destroyed.hpp"
 
@@ -19,6 +20,8 @@ constinit never_destroyed<fiber_list> elsewhere;
 [[maybe_unused]] int const across_fork = hold_across_fork<elsewhere>();
 
 } // namespace
+
+constinit fiber* const* const first_fiber_elsewhere = elsewhere->first_place();
 
 void add_fiber_elsewhere(fiber& f) noexcept {
     std::scoped_lock lock(*elsewhere);

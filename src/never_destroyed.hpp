@@ -12,8 +12,8 @@ template <class T> union never_destroyed {
     never_destroyed& operator=(never_destroyed const&) = delete;
     ~never_destroyed() {} // NOLINT: nothing is destroyed, on purpose
 
-    T& operator*() noexcept { return value_; }
-    T* operator->() noexcept { return &value_; }
+    constexpr T& operator*() noexcept { return value_; }
+    constexpr T* operator->() noexcept { return &value_; }
 
 private:
     T value_;

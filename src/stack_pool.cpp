@@ -4,6 +4,7 @@
 
 #include <greenback/detail/fiber/stack_pool.hpp>
 
+#include "debug_layout.hpp"
 #include "hold_across_fork.hpp"
 #include "never_destroyed.hpp"
 #include "os_memory.hpp"
@@ -51,7 +52,7 @@ public:
             std::lock_guard const lock(mutex_);
             size_class& c = classes_[class_index(size)];
             if (c.size == 0)
-                c.size = size;
+                c.begin(size);
             with_pages = take_resident(c, out, count);
             taken = with_pages + take_cold(c, out + with_pages, count - with_pages);
             while (taken != count) {
@@ -111,11 +112,13 @@ public:
                 std::uint32_t const end = r->handed_out.load(std::memory_order_acquire);
                 for (std::uint32_t i = 0; i != end; ++i) {
                     bool const used = r->slots[i].load(std::memory_order_acquire) == in_use;
-                    visit(r->base + (i + std::size_t(1)) * c.stride(), c.size, used, arg);
+                    visit(r->base + (i + std::size_t(1)) * c.stride, c.size, used, arg);
                 }
             }
         }
     }
+
+    constexpr size_class const* classes() const noexcept { return classes_.data(); }
 
     // Around fork(): the child gets the pool between two operations, with its lock free.
     void lock() { mutex_.lock(); }
@@ -151,7 +154,7 @@ private:
             char* const bottom = c.top(slots[i]) - c.size;
             bool const below = i != 0 && slots[i].in == slots[i - 1].in && slots[i].index + 1 == slots[i - 1].index;
             if (below)
-                ranges[n - 1] = {bottom, ranges[n - 1].bytes + c.stride()};
+                ranges[n - 1] = {bottom, ranges[n - 1].bytes + c.stride};
             else
                 ranges[n++] = {bottom, c.size};
         }
@@ -195,7 +198,7 @@ private:
             return 0;
         std::uint32_t const first = r->handed_out.load(std::memory_order_relaxed);
         std::size_t const wanted = std::min({count, std::size_t(r->count - first), os::most_ranges});
-        std::size_t taken = os::guard(c.top({r, first}) - c.stride(), c.stride(), wanted, os::guard_size());
+        std::size_t taken = os::guard(c.top({r, first}) - c.stride, c.stride, wanted, os::guard_size());
         if (taken == 0) {
             why = {shortage::step::guard, errno, os::guard_size()};
             if (!unguarded_allowed.load(std::memory_order_relaxed))
@@ -211,7 +214,7 @@ private:
     }
 
     region* add_region(size_class& c, shortage::failure& why) {
-        std::size_t const stride = c.stride();
+        std::size_t const stride = c.stride;
         std::size_t bytes = c.next_region != 0 ? c.next_region : first_region_size;
         for (;; bytes /= 2) {
             std::size_t const count = std::max<std::size_t>(bytes / stride, 1);
@@ -287,6 +290,8 @@ constinit never_destroyed<pool> the_pool;
 [[maybe_unused]] int const across_fork = hold_across_fork<the_pool>();
 
 } // namespace
+
+constinit size_class const* const pool_classes = the_pool->classes();
 
 stack acquire_stack(std::size_t size) {
     stack result{};

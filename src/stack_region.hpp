@@ -80,7 +80,9 @@ struct slot_ref {
 };
 
 struct size_class {
-    std::size_t size = 0; // usable bytes; 0: never used. Written once, with the lock held, before `newest`
+    // Written once, with the lock held, before `newest`:
+    std::size_t size = 0;   // usable bytes; 0: never used
+    std::size_t stride = 0; // with the guard
 
     std::atomic<region*> newest{nullptr}; // written with the lock held; for_each_stack follows it without
 
@@ -91,13 +93,16 @@ struct size_class {
     std::uint32_t oldest_resident = 0;                     //   the one released first,
     std::uint32_t resident_count = 0;                      //   and how many
 
-    std::size_t stride() const noexcept { return size + os::guard_size(); }
+    void begin(std::size_t usable) noexcept {
+        size = usable;
+        stride = usable + os::guard_size();
+    }
 
     std::uint32_t max_residents() const noexcept {
         return static_cast<std::uint32_t>(std::clamp<std::size_t>(max_resident_bytes / size, 1, max_resident_stacks));
     }
 
-    char* top(slot_ref slot) const noexcept { return slot.in->base + (slot.index + std::size_t(1)) * stride(); }
+    char* top(slot_ref slot) const noexcept { return slot.in->base + (slot.index + std::size_t(1)) * stride; }
 };
 
 // All regions, to find the one in which a stack lies. Everything with the pool's lock held.
@@ -131,7 +136,7 @@ public:
         region** const above = first_above(address);
         assert(above != regions_.get() && "this stack is not from the pool");
         region* const r = above[-1];
-        auto const index = static_cast<std::size_t>(address - r->base) / r->owner.stride();
+        auto const index = static_cast<std::size_t>(address - r->base) / r->owner.stride;
         assert(index < r->count && "this stack is not from the pool");
         return {r, static_cast<std::uint32_t>(index)};
     }

@@ -9,6 +9,7 @@ template <class T> class intrusive_list {
 public:
     bool empty() const noexcept { return !first_; }
     T* first() const noexcept { return first_; }
+    constexpr T* const* first_place() const noexcept { return &first_; } ///< for debuggers
 
     void add(T& element) noexcept {
         element.next = first_;

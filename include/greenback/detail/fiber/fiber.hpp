@@ -69,6 +69,8 @@ struct fiber {
     /// The memory for an operation that lies below; null on other allocators' stacks, which are to be given back when
     /// the function has returned. Written by `make_fiber`.
     operation_memory* for_operation = nullptr;
+    /// What it is to run, read by its main loop when that begins. Written by `start`; after that `argument` is nobody's,
+    /// and a label's place (src/label.hpp), if the portal is given one.
     void (*job)(void*) = nullptr;
     void* argument = nullptr;
     fiber* next = nullptr; ///< in a cache, or among the fibers that are not on the pool's stacks

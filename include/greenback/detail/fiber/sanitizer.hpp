@@ -115,6 +115,14 @@ inline void forget([[maybe_unused]] fiber_state& s) noexcept {
 #endif
 }
 
+/// What ThreadSanitizer is to call the fiber, which runs.
+inline void name([[maybe_unused]] fiber_state& s, [[maybe_unused]] char const* literal) noexcept {
+#if defined(GREENBACK_TSAN)
+    if (s.tsan_fiber)
+        __tsan_set_fiber_name(s.tsan_fiber, literal);
+#endif
+}
+
 /// Where the stack of the caller has room for what is at `address`. AddressSanitizer may put a local variable somewhere
 /// else, to find out whether it is used after the function's return; clang does so unless it is told not to.
 inline void const* on_stack([[maybe_unused]] void const* address) noexcept {

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+// 9. Seeing the portals of a process: where each waits, and what it is called.
+#pragma once
+
+#include <greenback/detail/config.hpp>
+
+#include <cstddef>
+#include <iosfwd>
+#include <source_location>
+#include <span>
+#include <typeinfo>
+
+namespace greenback {
+
+/// `suspended`: in an `await_` or `use_portal`, or its task awaits; `running`: on some thread, or entered another portal.
+enum class portal_state { suspended, running };
+
+/// What can be said of one portal, at some moment.
+struct portal_info {
+    portal_state state;
+    void const* id;            ///< of the stack it is on, until its function or task ends; then another may have it
+    char const* label;         ///< see `label_portal`; null: it has none
+    std::source_location site; ///< its `await_`, or the last one if it runs; line() is 0 if there was none yet. For
+                               ///< `use_portal` a place in use_portal.hpp, and the operation's type in function_name()
+    std::type_info const* executor;   ///< of its task; null if that can't be told
+    std::size_t stack_size;           ///< bytes, without the guard
+    std::size_t stack_used;           ///< bytes, by a suspended one; 0 if it runs
+    std::span<void* const> backtrace; ///< of a suspended one, innermost first, up to 64 addresses in functions, of which
+                                      ///< each but the first is where a call returns to; valid during the visit
+};
+
+/// Calls `visit(info, argument)` for each portal of this process.
+///
+/// All that is visited is collected first, without a lock that a portal needs: so `visit` may await, and make and end
+/// portals. What other threads do meanwhile is seen as it was at some moment, each portal for itself.
+///
+/// @throws std::bad_alloc · what `visit` throws
+///
+/// Thread safety: any thread, any time; not in a signal handler.
+/// Cost: for each suspended portal some microseconds for its backtrace, and a look at every stack there ever was. Making
+///     and switching portals costs nothing for it.
+/// Example: `greenback::for_each_portal([](greenback::portal_info const& p, void* n) { ++*static_cast<int*>(n); }, &n);`
+void for_each_portal(void (*visit)(portal_info const&, void*), void* argument);
+
+/// Writes a paragraph about each portal: its label, what it waits for and where, its stack and executor, and if it is
+/// suspended its backtrace, by the names that the program's symbols give.
+///
+/// A program that is linked without `-rdynamic` (CMake: ENABLE_EXPORTS) shows its own functions as addresses, which
+/// `addr2line -Cfpe program address…` translates; with CMake's option GREENBACK_LIBBACKTRACE they have file and line,
+/// those of inlined functions too. Frames of the library and of Asio are left out.
+///
+/// @throws what `out` throws · std::bad_alloc
+///
+/// Thread safety: any thread, any time; not in a signal handler, see `dump_portals_on`. The stream may await.
+/// Cost: as `for_each_portal`, and looking up the names.
+/// Example: `greenback::dump_portals(std::cerr);`
+void dump_portals(std::ostream& out);
+
+/// Names the portal in force, in dumps, in gdb and in ThreadSanitizer's reports; the last call counts. Without a portal
+/// it does nothing.
+///
+/// @pre `literal` stays as it is for as long as the program runs. Each that is different takes 8 bytes for good.
+///
+/// Thread safety: concerns the calling code's portal.
+/// Cost: a search through the labels in use, some nanoseconds each.
+/// Example: `greenback::label_portal("mail session");`
+void label_portal(char const* literal) noexcept;
+
+/// From now on, `signal` writes what `dump_portals` writes to stderr: `kill -USR1 pid`. For a program that hangs; as
+/// SIGQUIT does with Go and Java, and Python's `faulthandler` with the signal of your choice.
+///
+/// The signal's handler only wakes a thread, started here, which does the work: so it works however the program's own
+/// threads are stuck, and the signal may interrupt anything. In a child of `fork()` the signal does nothing until this is
+/// called there.
+///
+/// @throws std::system_error if there is no such signal, or no thread can be started
+///
+/// Thread safety: any thread; again, for the same or another signal, it adds that.
+/// Cost: one thread that sleeps.
+/// Example: `greenback::dump_portals_on(SIGUSR1);`
+void dump_portals_on(int signal);
+
+} // namespace greenback
