@@ -2,22 +2,12 @@
 
 #include "debug_layout.hpp"
 
+#include "portal_layout.hpp"
+
 #include <boost/context/stack_context.hpp>
 
-// Some of these types have virtual functions, or members that are references: `offsetof` need not have an answer for
-// them, and where they have no virtual bases every compiler here gives the right one.
+// A region has a member that is a reference: `offsetof` need not have an answer for it, but has.
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
-
-namespace greenback::detail {
-
-/// Knows the private members of a portal.
-struct portal_layout {
-    static constexpr std::size_t site = offsetof(portal_base, site);
-    static constexpr std::size_t kind = offsetof(portal_base, kind_);
-    static constexpr std::size_t outside = offsetof(forbidden_kind, outside);
-};
-
-} // namespace greenback::detail
 
 namespace {
 using namespace greenback::detail;

@@ -2,12 +2,10 @@
 // The texts: each says what happened, and what to write instead.
 
 #include "call_site.hpp"
+#include "symbols.hpp"
 
 #include <greenback/detail/throw_error.hpp>
 
-#include <cstdlib>
-#include <cxxabi.h>
-#include <memory>
 #include <string>
 #include <string_view>
 
@@ -29,12 +27,6 @@ std::string place(std::source_location where) {
     if (*where.file_name() != '\0')
         (text += file_and_line(where)) += ": ";
     return text += "greenback::await_ was called";
-}
-
-std::string readable(std::type_info const& type) {
-    int status = 0;
-    std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free);
-    return status == 0 && name ? name.get() : type.name();
 }
 
 char const* reason(no_portal_because why) {
@@ -70,8 +62,8 @@ char const* reason(no_portal_because why) {
 void throw_no_portal(std::source_location where, no_portal_because why) { throw no_portal(place(where) + reason(why)); }
 
 void throw_executor_mismatch(std::source_location where, std::type_info const& awaitable, std::type_info const& task) {
-    throw executor_mismatch(place(where) + " with an awaitable whose executor is " + readable(awaitable) +
-                            " in a task whose executor is " + readable(task) +
+    throw executor_mismatch(place(where) + " with an awaitable whose executor is " + demangled(awaitable.name()) +
+                            " in a task whose executor is " + demangled(task.name()) +
                             ". Declare the awaitable with the task's executor type, or start it as a task of its own: "
                             "await_(co_spawn(executor, std::move(awaitable), asio::deferred)).");
 }

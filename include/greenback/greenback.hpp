@@ -44,7 +44,8 @@
 #include <greenback/spawn.hpp> // spawn, rethrow
 
 // 9. Seeing the portals of a process.
-#include <greenback/diagnostics.hpp> // stats
+#include <greenback/diagnostics.hpp>  // stats
+#include <greenback/dump_portals.hpp> // dump_portals, dump_portals_on, for_each_portal, label_portal
 
 // 10. Helpers, each alone: built on the above, as anybody could; nothing above knows them.
 //     Waiting: a while, for several things, for no longer than a while.

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+
+#include "symbols.hpp"
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string_view>
+
+#include <cxxabi.h>
+#include <dlfcn.h>
+
+#if defined(GREENBACK_LIBBACKTRACE)
+#include <backtrace.h>
+#endif
+
+namespace greenback::detail {
+namespace {
+
+/// By the dynamic symbols, which shared objects have, and programs that are linked with -rdynamic.
+named_call by_dynamic_symbols(std::uintptr_t in_function) {
+    named_call result;
+    Dl_info found{};
+    bool const known = ::dladdr(reinterpret_cast<void*>(in_function), &found) != 0;
+    if (known && found.dli_sname) {
+        result.function = demangled(found.dli_sname);
+        return result;
+    }
+    std::string_view module = known && found.dli_fname ? found.dli_fname : "?";
+    module.remove_prefix(module.rfind('/') + 1);
+    char offset[24];
+    std::snprintf(offset, sizeof offset, "+%#zx",
+                  static_cast<std::size_t>(in_function - (known ? reinterpret_cast<std::uintptr_t>(found.dli_fbase) : 0)));
+    result.function.append(module) += offset;
+    return result;
+}
+
+#if defined(GREENBACK_LIBBACKTRACE)
+/// By the debug information, where there is some.
+std::vector<named_call> by_debug_information(std::uintptr_t in_function) {
+    constexpr auto ignore = [](void*, char const*, int) {};
+    static backtrace_state* const state = ::backtrace_create_state(nullptr, 1, ignore, nullptr);
+    std::vector<named_call> result;
+    if (!state)
+        return result;
+    ::backtrace_pcinfo(
+        state, in_function,
+        [](void* calls, std::uintptr_t, char const* file, int line, char const* function) {
+            if (!function)
+                return 0;
+            named_call call;
+            call.function = demangled(function);
+            call.file = file ? file : "";
+            call.line = static_cast<unsigned>(line);
+            static_cast<std::vector<named_call>*>(calls)->push_back(std::move(call));
+            return 0;
+        },
+        ignore, &result);
+    if (result.empty()) {
+        std::string name;
+        ::backtrace_syminfo(
+            state, in_function,
+            [](void* to, std::uintptr_t, char const* symbol, std::uintptr_t, std::uintptr_t) {
+                if (symbol)
+                    *static_cast<std::string*>(to) = demangled(symbol);
+            },
+            ignore, &name);
+        if (!name.empty())
+            result.push_back({std::move(name), {}, 0, false});
+    }
+    return result;
+}
+#endif
+
+/// The name alone, with its scope, of "type scope::name<arguments>(parameters)".
+std::string_view without_type(std::string_view function) noexcept {
+    constexpr std::string_view nameless = "(anonymous namespace)", deduced = "decltype(auto) ";
+    if (function.starts_with(deduced))
+        function.remove_prefix(deduced.size());
+    std::size_t begin = 0;
+    int depth = 0;
+    for (std::size_t i = 0; i != function.size(); ++i) {
+        if (function.substr(i).starts_with(nameless)) {
+            i += nameless.size() - 1;
+            continue;
+        }
+        char const c = function[i];
+        if (c == '<' || c == '[')
+            ++depth;
+        else if (c == '>' || c == ']')
+            --depth;
+        else if (depth == 0 && c == ' ')
+            begin = i + 1;
+        else if (depth == 0 && c == '(')
+            break;
+    }
+    return function.substr(begin);
+}
+
+bool is_plumbing(named_call const& call) noexcept {
+    // Of an inlined function, debug information has the name without its scope.
+    for (std::string_view const folder : {"/greenback/detail/", "/asio/detail/", "/asio/impl/", "/c++/"})
+        if (call.file.find(folder) != call.file.npos)
+            return true;
+    std::string_view name = without_type(call.function);
+    if (name.starts_with("greenback_"))
+        return true;
+    if (name.starts_with("boost::"))
+        name.remove_prefix(7);
+    for (std::string_view const scope : {"greenback::", "asio::", "std::__", "std::invoke", "std::apply"})
+        if (name.starts_with(scope))
+            return true;
+    return false;
+}
+
+} // namespace
+
+std::string demangled(char const* name) {
+    int status = 0;
+    std::unique_ptr<char, void (*)(void*)> const text(abi::__cxa_demangle(name, nullptr, nullptr, &status), std::free);
+    return status == 0 && text ? text.get() : name;
+}
+
+std::vector<named_call> const& symbols::at(void* address, bool is_return) {
+    auto const [place, added] = known_.try_emplace(address);
+    std::vector<named_call>& calls = place->second;
+    if (!added)
+        return calls;
+    std::uintptr_t const in_function = reinterpret_cast<std::uintptr_t>(address) - (is_return ? 1 : 0);
+#if defined(GREENBACK_LIBBACKTRACE)
+    calls = by_debug_information(in_function);
+#endif
+    if (calls.empty())
+        calls.push_back(by_dynamic_symbols(in_function));
+    for (named_call& call : calls)
+        call.is_plumbing = is_plumbing(call);
+    return calls;
+}
+
+} // namespace greenback::detail
