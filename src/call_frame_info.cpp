@@ -97,11 +97,16 @@ std::size_t encoded_size(std::uint8_t encoding) noexcept {
     if (encoding == 0xff)
         return 0;
     switch (encoding & 0x07) {
-    case 0x00: return encoding == 0x50 ? 0 : sizeof(void*); // 0x50: aligned
-    case 0x02: return 2;
-    case 0x03: return 4;
-    case 0x04: return 8;
-    default: return 0;
+    case 0x00:
+        return encoding == 0x50 ? 0 : sizeof(void*); // 0x50: aligned
+    case 0x02:
+        return 2;
+    case 0x03:
+        return 4;
+    case 0x04:
+        return 8;
+    default:
+        return 0;
     }
 }
 
@@ -222,75 +227,103 @@ private:
         std::uint8_t const code = r.byte();
         std::uint8_t const operand = code & 0x3f;
         switch (code >> 6) {
-        case 1: location += operand * function_.code_alignment; return true;                     // advance_loc
-        case 2: now_.set(operand, {kind::at_offset, factored(r.uleb()), {}}); return true;       // offset
-        case 3: restore(operand); return true;                                                   // restore
-        default: break;
+        case 1:
+            location += operand * function_.code_alignment;
+            return true; // advance_loc
+        case 2:
+            now_.set(operand, {kind::at_offset, factored(r.uleb()), {}});
+            return true; // offset
+        case 3:
+            restore(operand);
+            return true; // restore
+        default:
+            break;
         }
         std::uint64_t number = 0;
         switch (code) {
-        case 0x00: return true;                                                                  // nop
-        case 0x02: location += r.fixed<std::uint8_t>() * function_.code_alignment; return true;  // advance_loc1
-        case 0x03: location += r.fixed<std::uint16_t>() * function_.code_alignment; return true; // advance_loc2
-        case 0x04: location += r.fixed<std::uint32_t>() * function_.code_alignment; return true; // advance_loc4
-        case 0x05:                                                                               // offset_extended
+        case 0x00:
+            return true; // nop
+        case 0x02:
+            location += r.fixed<std::uint8_t>() * function_.code_alignment;
+            return true; // advance_loc1
+        case 0x03:
+            location += r.fixed<std::uint16_t>() * function_.code_alignment;
+            return true; // advance_loc2
+        case 0x04:
+            location += r.fixed<std::uint32_t>() * function_.code_alignment;
+            return true; // advance_loc4
+        case 0x05:       // offset_extended
             number = r.uleb();
             now_.set(number, {kind::at_offset, factored(r.uleb()), {}});
             return true;
-        case 0x06: restore(r.uleb()); return true;                                               // restore_extended
-        case 0x07: now_.set(r.uleb(), {kind::undefined, 0, {}}); return true;                    // undefined
-        case 0x08: now_.set(r.uleb(), {kind::same, 0, {}}); return true;                         // same_value
-        case 0x09:                                                                               // register
+        case 0x06:
+            restore(r.uleb());
+            return true; // restore_extended
+        case 0x07:
+            now_.set(r.uleb(), {kind::undefined, 0, {}});
+            return true; // undefined
+        case 0x08:
+            now_.set(r.uleb(), {kind::same, 0, {}});
+            return true; // same_value
+        case 0x09:       // register
             number = r.uleb();
             now_.set(number, {kind::in_register, static_cast<std::int64_t>(r.uleb()), {}});
             return true;
-        case 0x0a:                                                                               // remember_state
+        case 0x0a: // remember_state
             if (depth_ == remembered_.size())
                 return false;
             remembered_[depth_++] = now_;
             return true;
-        case 0x0b:                                                                               // restore_state
+        case 0x0b: // restore_state
             if (depth_ == 0)
                 return false;
             now_ = remembered_[--depth_];
             return true;
-        case 0x0c:                                                                               // def_cfa
+        case 0x0c: // def_cfa
             number = r.uleb();
             return cfa(number, static_cast<std::int64_t>(r.uleb()));
-        case 0x0d: return cfa(r.uleb(), now_.cfa_offset);                                        // def_cfa_register
-        case 0x0e: return cfa(now_.cfa_register, static_cast<std::int64_t>(r.uleb()));           // def_cfa_offset
-        case 0x0f: now_.cfa_expression = take_block(r); return true;                             // def_cfa_expression
-        case 0x10:                                                                               // expression
+        case 0x0d:
+            return cfa(r.uleb(), now_.cfa_offset); // def_cfa_register
+        case 0x0e:
+            return cfa(now_.cfa_register, static_cast<std::int64_t>(r.uleb())); // def_cfa_offset
+        case 0x0f:
+            now_.cfa_expression = take_block(r);
+            return true; // def_cfa_expression
+        case 0x10:       // expression
             number = r.uleb();
             now_.set(number, {kind::at_expression, 0, take_block(r)});
             return true;
-        case 0x11:                                                                               // offset_extended_sf
+        case 0x11: // offset_extended_sf
             number = r.uleb();
             now_.set(number, {kind::at_offset, r.sleb() * function_.data_alignment, {}});
             return true;
-        case 0x12:                                                                               // def_cfa_sf
+        case 0x12: // def_cfa_sf
             number = r.uleb();
             return cfa(number, r.sleb() * function_.data_alignment);
-        case 0x13: return cfa(now_.cfa_register, r.sleb() * function_.data_alignment);           // def_cfa_offset_sf
-        case 0x14:                                                                               // val_offset
+        case 0x13:
+            return cfa(now_.cfa_register, r.sleb() * function_.data_alignment); // def_cfa_offset_sf
+        case 0x14:                                                              // val_offset
             number = r.uleb();
             now_.set(number, {kind::is_offset, factored(r.uleb()), {}});
             return true;
-        case 0x15:                                                                               // val_offset_sf
+        case 0x15: // val_offset_sf
             number = r.uleb();
             now_.set(number, {kind::is_offset, r.sleb() * function_.data_alignment, {}});
             return true;
-        case 0x16:                                                                               // val_expression
+        case 0x16: // val_expression
             number = r.uleb();
             now_.set(number, {kind::is_expression, 0, take_block(r)});
             return true;
 #if defined(GREENBACK_CONTEXT_AARCH64)
-        case 0x2d:                                                                               // negate_ra_state
+        case 0x2d: // negate_ra_state
             now_.return_address_is_signed = !now_.return_address_is_signed;
             return true;
 #endif
-        case 0x2e: r.uleb(); return true;                                                        // GNU_args_size
-        default: return false;
+        case 0x2e:
+            r.uleb();
+            return true; // GNU_args_size
+        default:
+            return false;
         }
     }
 
@@ -358,41 +391,85 @@ private:
             return number < register_count && push(frame_.value[number] + offset);
         }
         switch (code) {
-        case 0x06: return pop(a) && stack_.load(a, b) && push(b); // deref
-        case 0x08: return push_constant<std::uint8_t>(r);         // const1u …
-        case 0x09: return push_constant<std::int8_t>(r);
-        case 0x0a: return push_constant<std::uint16_t>(r);
-        case 0x0b: return push_constant<std::int16_t>(r);
-        case 0x0c: return push_constant<std::uint32_t>(r);
-        case 0x0d: return push_constant<std::int32_t>(r);
-        case 0x0e: return push_constant<std::uint64_t>(r);
-        case 0x0f: return push_constant<std::int64_t>(r);
-        case 0x10: return push(r.uleb());                                  // constu
-        case 0x11: return push(static_cast<std::uintptr_t>(r.sleb()));     // consts
-        case 0x12: return pop(a) && push(a) && push(a);                    // dup
-        case 0x13: return pop(a);                                          // drop
-        case 0x23: return pop(a) && push(a + r.uleb());                    // plus_uconst
-        default: return pop(b) && pop(a) && calculate(code, a, b, a) && push(a);
+        case 0x06:
+            return pop(a) && stack_.load(a, b) && push(b); // deref
+        case 0x08:
+            return push_constant<std::uint8_t>(r); // const1u …
+        case 0x09:
+            return push_constant<std::int8_t>(r);
+        case 0x0a:
+            return push_constant<std::uint16_t>(r);
+        case 0x0b:
+            return push_constant<std::int16_t>(r);
+        case 0x0c:
+            return push_constant<std::uint32_t>(r);
+        case 0x0d:
+            return push_constant<std::int32_t>(r);
+        case 0x0e:
+            return push_constant<std::uint64_t>(r);
+        case 0x0f:
+            return push_constant<std::int64_t>(r);
+        case 0x10:
+            return push(r.uleb()); // constu
+        case 0x11:
+            return push(static_cast<std::uintptr_t>(r.sleb())); // consts
+        case 0x12:
+            return pop(a) && push(a) && push(a); // dup
+        case 0x13:
+            return pop(a); // drop
+        case 0x23:
+            return pop(a) && push(a + r.uleb()); // plus_uconst
+        default:
+            return pop(b) && pop(a) && calculate(code, a, b, a) && push(a);
         }
     }
 
     static bool calculate(std::uint8_t code, std::uintptr_t a, std::uintptr_t b, std::uintptr_t& result) noexcept {
         switch (code) {
-        case 0x1a: result = a & b; return true;
-        case 0x1c: result = a - b; return true;
-        case 0x1e: result = a * b; return true;
-        case 0x21: result = a | b; return true;
-        case 0x22: result = a + b; return true;
-        case 0x24: result = b < 64 ? a << b : 0; return true;
-        case 0x25: result = b < 64 ? a >> b : 0; return true;
-        case 0x27: result = a ^ b; return true;
-        case 0x29: result = a == b; return true;
-        case 0x2a: result = static_cast<std::intptr_t>(a) >= static_cast<std::intptr_t>(b); return true;
-        case 0x2b: result = static_cast<std::intptr_t>(a) > static_cast<std::intptr_t>(b); return true;
-        case 0x2c: result = static_cast<std::intptr_t>(a) <= static_cast<std::intptr_t>(b); return true;
-        case 0x2d: result = static_cast<std::intptr_t>(a) < static_cast<std::intptr_t>(b); return true;
-        case 0x2e: result = a != b; return true;
-        default: return false;
+        case 0x1a:
+            result = a & b;
+            return true;
+        case 0x1c:
+            result = a - b;
+            return true;
+        case 0x1e:
+            result = a * b;
+            return true;
+        case 0x21:
+            result = a | b;
+            return true;
+        case 0x22:
+            result = a + b;
+            return true;
+        case 0x24:
+            result = b < 64 ? a << b : 0;
+            return true;
+        case 0x25:
+            result = b < 64 ? a >> b : 0;
+            return true;
+        case 0x27:
+            result = a ^ b;
+            return true;
+        case 0x29:
+            result = a == b;
+            return true;
+        case 0x2a:
+            result = static_cast<std::intptr_t>(a) >= static_cast<std::intptr_t>(b);
+            return true;
+        case 0x2b:
+            result = static_cast<std::intptr_t>(a) > static_cast<std::intptr_t>(b);
+            return true;
+        case 0x2c:
+            result = static_cast<std::intptr_t>(a) <= static_cast<std::intptr_t>(b);
+            return true;
+        case 0x2d:
+            result = static_cast<std::intptr_t>(a) < static_cast<std::intptr_t>(b);
+            return true;
+        case 0x2e:
+            result = a != b;
+            return true;
+        default:
+            return false;
         }
     }
 
@@ -410,17 +487,24 @@ bool apply(rule const& r, std::uintptr_t cfa, frame_registers const& frame, read
     expression_machine machine(frame, stack);
     std::uintptr_t at = 0;
     switch (r.how) {
-    case kind::same: return true;
-    case kind::undefined: return true; // what is there is of no use, and nobody asks for it
-    case kind::at_offset: return stack.load(cfa + static_cast<std::uintptr_t>(r.number), value);
-    case kind::is_offset: value = cfa + static_cast<std::uintptr_t>(r.number); return true;
+    case kind::same:
+        return true;
+    case kind::undefined:
+        return true; // what is there is of no use, and nobody asks for it
+    case kind::at_offset:
+        return stack.load(cfa + static_cast<std::uintptr_t>(r.number), value);
+    case kind::is_offset:
+        value = cfa + static_cast<std::uintptr_t>(r.number);
+        return true;
     case kind::in_register:
         if (static_cast<std::uint64_t>(r.number) >= register_count)
             return false;
         value = frame.value[static_cast<std::size_t>(r.number)];
         return true;
-    case kind::at_expression: return machine.evaluate(r.expression, &cfa, at) && stack.load(at, value);
-    case kind::is_expression: return machine.evaluate(r.expression, &cfa, value);
+    case kind::at_expression:
+        return machine.evaluate(r.expression, &cfa, at) && stack.load(at, value);
+    case kind::is_expression:
+        return machine.evaluate(r.expression, &cfa, value);
     }
     return false;
 }

@@ -61,11 +61,11 @@ struct debug_layout {
     std::uint32_t unused = 0;
 
     std::uint64_t magic_value;
-    size_class const* const* classes;            ///< points to a pointer to the first
-    fiber* const* const* first_elsewhere;        ///< points to a pointer to the first on another allocator's stack
+    size_class const* const* classes;     ///< points to a pointer to the first
+    fiber* const* const* first_elsewhere; ///< points to a pointer to the first on another allocator's stack
     std::atomic<label_table*> const* newest_labels;
-    portal_kind const* unprepared_kind;          ///< a portal of this kind has no site yet
-    portal_kind const* abandoned_kind;           ///< the task is being destroyed
+    portal_kind const* unprepared_kind; ///< a portal of this kind has no site yet
+    portal_kind const* abandoned_kind;  ///< the task is being destroyed
 };
 
 /// The first of the pool's classes (stack_pool.cpp), and the first of the fibers elsewhere (fibers_elsewhere.cpp).

@@ -79,7 +79,7 @@ int start_thread() noexcept {
 } // namespace
 
 void dump_portals_on(int signal) {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;
     ::sigemptyset(&action.sa_mask);

@@ -22,6 +22,8 @@ struct request {
 } // namespace
 } // namespace greenback::detail
 
+extern "C" {
+
 /// Entered on top of the resumer's place, which it takes for the time being: a second request finds it there, so that a
 /// thousand of them are not a thousand frames. Whoever comes without a request wants the resumer.
 ///
@@ -29,7 +31,7 @@ struct request {
 #if defined(GREENBACK_ASAN)
 __attribute__((no_sanitize("address"))) // its arrival and its leaving are not always told
 #endif
-extern "C" [[gnu::used, gnu::noinline]] boost::context::detail::transfer_t
+__attribute__((used, noinline)) boost::context::detail::transfer_t
 greenback_visit_resumer(boost::context::detail::transfer_t arrived) noexcept {
     namespace sanitizer = greenback::detail::sanitizer;
     auto& f = static_cast<greenback::detail::request*>(arrived.data)->from;
@@ -46,6 +48,8 @@ greenback_visit_resumer(boost::context::detail::transfer_t arrived) noexcept {
     f.visits_resumer = false;
     return arrived;
 }
+
+} // extern "C"
 
 namespace greenback::detail {
 

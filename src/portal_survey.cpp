@@ -99,8 +99,7 @@ private:
     bool is_on_stack(void const* begin, std::size_t bytes) const noexcept {
         auto const above_bottom =
             reinterpret_cast<std::uintptr_t>(begin) - reinterpret_cast<std::uintptr_t>(stack_.bottom());
-        return above_bottom < stack_.size && stack_.size - above_bottom >= bytes &&
-               above_bottom % alignof(void*) == 0;
+        return above_bottom < stack_.size && stack_.size - above_bottom >= bytes && above_bottom % alignof(void*) == 0;
     }
 
     program_memory const& memory_;

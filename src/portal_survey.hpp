@@ -23,7 +23,7 @@ public:
 
 private:
     struct seen {
-        portal_info info;        // its backtrace is yet to be filled in: what it points to moves as the vector grows
+        portal_info info;       // its backtrace is yet to be filled in: what it points to moves as the vector grows
         std::size_t first_call; // of `calls_`
         std::size_t call_count;
     };

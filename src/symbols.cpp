@@ -30,8 +30,9 @@ named_call by_dynamic_symbols(std::uintptr_t in_function) {
     std::string_view module = known && found.dli_fname ? found.dli_fname : "?";
     module.remove_prefix(module.rfind('/') + 1);
     char offset[24];
-    std::snprintf(offset, sizeof offset, "+%#zx",
-                  static_cast<std::size_t>(in_function - (known ? reinterpret_cast<std::uintptr_t>(found.dli_fbase) : 0)));
+    std::snprintf(
+        offset, sizeof offset, "+%#zx",
+        static_cast<std::size_t>(in_function - (known ? reinterpret_cast<std::uintptr_t>(found.dli_fbase) : 0)));
     result.function.append(module) += offset;
     return result;
 }

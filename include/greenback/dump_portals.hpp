@@ -22,11 +22,12 @@ struct portal_info {
     char const* label;         ///< see `label_portal`; null: it has none
     std::source_location site; ///< its `await_`, or the last one if it runs; line() is 0 if there was none yet. For
                                ///< `use_portal` a place in use_portal.hpp, and the operation's type in function_name()
-    std::type_info const* executor;   ///< of its task; null if that can't be told
-    std::size_t stack_size;           ///< bytes, without the guard
-    std::size_t stack_used;           ///< bytes, by a suspended one; 0 if it runs
-    std::span<void* const> backtrace; ///< of a suspended one, innermost first, up to 64 addresses in functions, of which
-                                      ///< each but the first is where a call returns to; valid during the visit
+    std::type_info const* executor; ///< of its task; null if that can't be told
+    std::size_t stack_size;         ///< bytes, without the guard
+    std::size_t stack_used;         ///< bytes, by a suspended one; 0 if it runs
+    std::span<void* const>
+        backtrace; ///< of a suspended one, innermost first, up to 64 addresses in functions, of which
+                   ///< each but the first is where a call returns to; valid during the visit
 };
 
 /// Calls `visit(info, argument)` for each portal of this process.
