@@ -71,10 +71,8 @@ char const* explain(stack_limit limit) noexcept {
         return "greenback: no stack to be had: the process has reached vm.max_map_count; "
                "raise it with sysctl, or use Linux 6.13 or later, where guarded stacks need no mappings of "
                "their own";
-    case stack_limit::memory:
-        return "greenback: no stack to be had: the system refused the memory";
-    case stack_limit::size:
-        return "greenback: no stack to be had: the size asked for is larger than any stack can be";
+    case stack_limit::memory: return "greenback: no stack to be had: the system refused the memory";
+    case stack_limit::size: return "greenback: no stack to be had: the size asked for is larger than any stack can be";
     }
     return "greenback: no stack to be had";
 }

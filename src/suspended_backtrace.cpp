@@ -6,9 +6,10 @@
 
 #include "suspended_backtrace.hpp"
 
-#include "call_frame_info.hpp"
 #include "fiber_entry.hpp"
 #include "moving_memory.hpp"
+#include "unwind/call_frame_info.hpp"
+#include "unwind/function_table.hpp"
 
 #include <atomic>
 #include <cstring>

@@ -283,21 +283,11 @@ TEST_CASE("a portal whose abandoned is swallowed throws it again at every await_
             for (int i = 0; i != 40; ++i) {
                 try {
                     switch (i % 5) {
-                    case 0:
-                        await_(forever());
-                        break;
-                    case 1:
-                        await_(value_of(1, false));
-                        break;
-                    case 2:
-                        timer.async_wait(greenback::use_portal);
-                        break;
-                    case 3:
-                        await_(timer.async_wait(deferred));
-                        break;
-                    case 4:
-                        await_(asio::this_coro::executor);
-                        break;
+                    case 0: await_(forever()); break;
+                    case 1: await_(value_of(1, false)); break;
+                    case 2: timer.async_wait(greenback::use_portal); break;
+                    case 3: await_(timer.async_wait(deferred)); break;
+                    case 4: await_(asio::this_coro::executor); break;
                     }
                     FAIL_CHECK("awaited in a task that is being destroyed");
                 } catch (...) {

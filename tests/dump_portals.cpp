@@ -182,8 +182,7 @@ TEST_CASE("portals on other stacks are seen", "[dump_portals]") {
     asio::io_context context(1);
     test::gate open(context);
     std::size_t constexpr kib = 1024;
-    test::spawn(context, greenback::with_portal_run_sync(std::allocator_arg,
-                                                         boost::context::fixedsize_stack(128 * kib),
+    test::spawn(context, greenback::with_portal_run_sync(std::allocator_arg, boost::context::fixedsize_stack(128 * kib),
                                                          [&] { middle(open, 0); }));
     test::spawn(context, greenback::with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(256 * kib),
                                                          [&] { middle(open, 0); }));
@@ -334,21 +333,22 @@ TEST_CASE("a visit may await, and make and end portals", "[dump_portals]") {
     int visits = 0;
     for (int i = 0; i != 3; ++i)
         test::spawn(context, greenback::with_portal_run_sync([&] { bottom(open); }));
-    test::spawn(context, greenback::with_portal_run_sync([&] {
-                    greenback::for_each_portal(
-                        [](portal_info const& p, void* argument) {
-                            auto const [where, gate, number] =
-                                *static_cast<std::tuple<asio::io_context*, test::gate*, int*>*>(argument);
-                            ++*number;
-                            await_(test::yield_now());
-                            gate->open();
-                            await_(test::yield_now());
-                            test::spawn(*where, greenback::with_portal_run_sync([] { await_(test::yield_now()); }));
-                            for (void* const call : p.backtrace)
-                                CHECK(call != nullptr);
-                        },
-                        std::array<std::tuple<asio::io_context*, test::gate*, int*>, 1>{{{&context, &open, &visits}}}.data());
-                }));
+    test::spawn(
+        context, greenback::with_portal_run_sync([&] {
+            greenback::for_each_portal(
+                [](portal_info const& p, void* argument) {
+                    auto const [where, gate, number] =
+                        *static_cast<std::tuple<asio::io_context*, test::gate*, int*>*>(argument);
+                    ++*number;
+                    await_(test::yield_now());
+                    gate->open();
+                    await_(test::yield_now());
+                    test::spawn(*where, greenback::with_portal_run_sync([] { await_(test::yield_now()); }));
+                    for (void* const call : p.backtrace)
+                        CHECK(call != nullptr);
+                },
+                std::array<std::tuple<asio::io_context*, test::gate*, int*>, 1>{{{&context, &open, &visits}}}.data());
+        }));
     test::run_all(context);
     CHECK(visits == 4);
     CHECK(all_portals().empty());
@@ -357,7 +357,8 @@ TEST_CASE("a visit may await, and make and end portals", "[dump_portals]") {
 TEST_CASE("what a visit throws is the caller's", "[dump_portals]") {
     asio::io_context context(1);
     test::spawn(context, greenback::with_portal_run_sync([&] {
-                    CHECK_THROWS_AS(greenback::for_each_portal([](portal_info const&, void*) { throw 1; }, nullptr), int);
+                    CHECK_THROWS_AS(greenback::for_each_portal([](portal_info const&, void*) { throw 1; }, nullptr),
+                                    int);
                 }));
     test::run_all(context);
 }

@@ -167,12 +167,8 @@ void random_mix(crew& c, unsigned random, int rounds, std::atomic<int>& moved) {
     for (int i = 0; i != rounds; ++i) {
         random = random * 1664525 + 1013904223;
         switch ((random >> 16) % 7) {
-        case 0:
-            here.outside([&] { asio::post(ex, use_portal); });
-            break;
-        case 1:
-            c.expect(here.outside([&] { return await_(post_often(ex, 3)); }) == 3, "a wrong result");
-            break;
+        case 0: here.outside([&] { asio::post(ex, use_portal); }); break;
+        case 1: c.expect(here.outside([&] { return await_(post_often(ex, 3)); }) == 3, "a wrong result"); break;
         case 2: {
             asio::steady_timer timer(ex, std::chrono::microseconds(random % 50));
             here.outside([&] { timer.async_wait(use_portal); });
@@ -183,14 +179,9 @@ void random_mix(crew& c, unsigned random, int rounds, std::atomic<int>& moved) {
                          int(random % 1000) + 1,
                      "another task's exception");
             break;
-        case 4:
-            here.outside([&] { asio::defer(ex, use_portal); });
-            break;
-        case 5:
-            here.outside([&] { asio::dispatch(ex, use_portal); });
-            break;
-        default:
-            c.expect(here.outside([&] { return await_(deep(ex, 4)); }) == 5, "a wrong depth");
+        case 4: here.outside([&] { asio::defer(ex, use_portal); }); break;
+        case 5: here.outside([&] { asio::dispatch(ex, use_portal); }); break;
+        default: c.expect(here.outside([&] { return await_(deep(ex, 4)); }) == 5, "a wrong depth");
         }
     }
     if (here.threads_seen() > 1)

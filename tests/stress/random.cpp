@@ -220,28 +220,14 @@ template <class Other> awaitable<unsigned> run_plainly(task& t, node const& n) {
     auto const ex = co_await asio::this_coro::executor;
     auto const child = [&n](unsigned i) -> node const& { return n.children[i]; };
     switch (n.what) {
-    case op::value:
-        t.note("value", n.value);
-        break;
-    case op::ready:
-        co_return co_await test::value_of(n.value, false);
-    case op::yield:
-        co_await asio::post(ex, use_awaitable);
-        break;
-    case op::sleep:
-        co_await test::sleep_ms(static_cast<int>(n.value % 2));
-        break;
-    case op::fail:
-        fail(n.value);
-    case op::cancel:
-        t.cancel();
-        break;
-    case op::set_throw:
-        co_await asio::this_coro::throw_if_cancelled(n.value % 2 != 0);
-        break;
-    case op::reset:
-        co_await asio::this_coro::reset_cancellation_state();
-        break;
+    case op::value: t.note("value", n.value); break;
+    case op::ready: co_return co_await test::value_of(n.value, false);
+    case op::yield: co_await asio::post(ex, use_awaitable); break;
+    case op::sleep: co_await test::sleep_ms(static_cast<int>(n.value % 2)); break;
+    case op::fail: fail(n.value);
+    case op::cancel: t.cancel(); break;
+    case op::set_throw: co_await asio::this_coro::throw_if_cancelled(n.value % 2 != 0); break;
+    case op::reset: co_await asio::this_coro::reset_cancellation_state(); break;
     case op::state: {
         auto const state = co_await asio::this_coro::cancellation_state;
         bool const throws = co_await asio::this_coro::throw_if_cancelled();
@@ -385,21 +371,16 @@ awaitable<unsigned> scoped_async(task& t, node const& n, bool tree) {
 awaitable<unsigned> call_async(task& t, node const& n, unsigned how) {
     counted const c;
     switch (how % 8) {
-    case 0:
-        co_return co_await mixed::run(t, n);
-    case 1:
-        co_return co_await greenback::with_portal_run_sync(scoped_sync, std::ref(t), std::cref(n));
+    case 0: co_return co_await mixed::run(t, n);
+    case 1: co_return co_await greenback::with_portal_run_sync(scoped_sync, std::ref(t), std::cref(n));
     case 2: {
         greenback::portal p;
         co_await p.run([&n] { await_(test::yield_if(n.how % 2)); });
         co_return co_await p.run(scoped_sync, std::ref(t), std::cref(n));
     }
-    case 3:
-        co_return co_await greenback::with_portal_run(scoped_async, std::ref(t), std::cref(n), false);
-    case 4:
-        co_return co_await greenback::bestow_portal(scoped_async(t, n, false));
-    case 5:
-        co_return co_await greenback::with_portal_run_tree(scoped_async, std::ref(t), std::cref(n), true);
+    case 3: co_return co_await greenback::with_portal_run(scoped_async, std::ref(t), std::cref(n), false);
+    case 4: co_return co_await greenback::bestow_portal(scoped_async(t, n, false));
+    case 5: co_return co_await greenback::with_portal_run_tree(scoped_async, std::ref(t), std::cref(n), true);
     default:
         co_await greenback::ensure_portal();
         t.task_wide = t.task_wide || !t.portal();
@@ -474,26 +455,19 @@ awaitable<unsigned> mixed::run(task& t, node const& n) {
 
 void post_sync(asio::any_io_executor const& ex, unsigned how) {
     switch (how % 4) {
-    case 0:
-        return asio::post(ex, use_portal);
-    case 1:
-        return await_(asio::post(ex, use_awaitable));
-    case 2:
-        return await_(asio::post(ex, test::deferred));
-    default:
-        return await_(test::yield_now());
+    case 0: return asio::post(ex, use_portal);
+    case 1: return await_(asio::post(ex, use_awaitable));
+    case 2: return await_(asio::post(ex, test::deferred));
+    default: return await_(test::yield_now());
     }
 }
 
 // Waits for an operation that has a value.
 template <class Start> auto wait_for(Start start, unsigned how) {
     switch (how % 3) {
-    case 0:
-        return start(use_portal);
-    case 1:
-        return await_(start(use_awaitable));
-    default:
-        return await_(start(test::deferred));
+    case 0: return start(use_portal);
+    case 1: return await_(start(use_awaitable));
+    default: return await_(start(test::deferred));
     }
 }
 
@@ -508,9 +482,7 @@ unsigned run_sync(task& t, node const& n) {
     auto const child = [&n](unsigned i) -> node const& { return n.children[i]; };
     unsigned const how = n.how >> 4;
     switch (n.what) {
-    case op::yield:
-        post_sync(ex, how);
-        break;
+    case op::yield: post_sync(ex, how); break;
     case op::sleep: {
         asio::steady_timer timer(ex, std::chrono::milliseconds(n.value % 2));
         if (how % 2)

@@ -352,12 +352,9 @@ template <class Executor> bool portal_core<Executor>::is(state s) noexcept {
     case state::in:
         return is_prepared() && !abandoned() && fiber_is_in && !done() && frames::attached_thread(*top()) &&
                held_.is_holding() == (frames::attached_thread(*top()) == &held_.task());
-    case state::out:
-        return is_prepared() && !abandoned() && !fiber_is_in && !done() && !held_.is_holding();
-    case state::held:
-        return is_prepared() && !abandoned() && !fiber_is_in && !done() && held_.is_holding();
-    case state::done:
-        return !fiber_is_in && done();
+    case state::out: return is_prepared() && !abandoned() && !fiber_is_in && !done() && !held_.is_holding();
+    case state::held: return is_prepared() && !abandoned() && !fiber_is_in && !done() && held_.is_holding();
+    case state::done: return !fiber_is_in && done();
     }
     return false;
 }

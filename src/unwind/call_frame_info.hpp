@@ -8,7 +8,7 @@
 // linkage tables; of what it doesn't know, it says that it knows no caller.
 #pragma once
 
-#include "saved_context.hpp"
+#include "../saved_context.hpp"
 
 #include <array>
 #include <cstddef>
@@ -34,9 +34,6 @@ struct frame_registers {
     std::uintptr_t pc = 0;
     bool is_return_address = false; ///< `pc` is where a call returns to, in the function that made it or just after it
 };
-
-/// The beginning of the function at `pc`, as far as tables know of it; else null.
-void const* function_at(std::uintptr_t pc) noexcept;
 
 /// Goes to the caller of the frame. @returns false where none is known, with `frame` as it was
 bool go_to_caller(frame_registers& frame, readable_stack& stack) noexcept;
