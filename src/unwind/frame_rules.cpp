@@ -90,9 +90,7 @@ private:
         case def_cfa_expression: now_.cfa_expression = take_block(r); return true;
         case gnu_args_size: r.uleb(); return true;
 #if defined(GREENBACK_CONTEXT_AARCH64)
-        case aarch64_negate_ra_state:
-            now_.return_address_is_signed = !now_.return_address_is_signed;
-            return true;
+        case aarch64_negate_ra_state: now_.return_address_is_signed = !now_.return_address_is_signed; return true;
 #endif
         default: break;
         }

@@ -27,16 +27,11 @@ std::size_t encoded_size(std::uint8_t encoding) noexcept {
     if (encoding == 0xff)
         return 0;
     switch (encoding & 0x07) {
-    case 0x00:
-        return encoding == 0x50 ? 0 : sizeof(void*); // 0x50: aligned
-    case 0x02:
-        return 2;
-    case 0x03:
-        return 4;
-    case 0x04:
-        return 8;
-    default:
-        return 0;
+    case 0x00: return encoding == 0x50 ? 0 : sizeof(void*); // 0x50: aligned
+    case 0x02: return 2;
+    case 0x03: return 4;
+    case 0x04: return 8;
+    default: return 0;
     }
 }
 
