@@ -48,26 +48,29 @@ public:
             bool const out = (at & fiber::in_mark) == 0;
             info.label = label_of(reinterpret_cast<void const*>(load_word(&f_.argument)));
             look_at_portal(info);
-            calls.count = 0;
-            if (!out) {
-                info.state = portal_state::running;
-            } else if (take_backtrace(f_, stack_, at, calls)) {
+            be_running(info, calls);
+            if (out) {
+                if (!take_backtrace(f_, stack_, at, calls))
+                    continue;
                 info.state = portal_state::suspended;
                 std::uintptr_t const used = reinterpret_cast<std::uintptr_t>(stack_.top) - at;
                 info.stack_used = used <= stack_.size ? used : 0; // 0: on a stack of somebody else's
-            } else
-                continue;
+            }
             std::atomic_thread_fence(std::memory_order_acquire);
             if (f_.other.load(std::memory_order_relaxed) == at && f_.is_busy())
                 return info;
         }
-        info.state = portal_state::running;
-        info.stack_used = 0;
-        calls.count = 0;
+        be_running(info, calls);
         return f_.is_busy() ? std::optional(info) : std::nullopt;
     }
 
 private:
+    static void be_running(portal_info& info, backtrace& calls) noexcept {
+        info.state = portal_state::running;
+        info.stack_used = 0;
+        calls.count = 0;
+    }
+
     void look_at_portal(portal_info& info) const noexcept {
         unsigned char const* const portal = f_.portal_memory;
         info.site = std::source_location();

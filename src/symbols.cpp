@@ -38,37 +38,41 @@ named_call by_dynamic_symbols(std::uintptr_t in_function) {
 }
 
 #if defined(GREENBACK_LIBBACKTRACE)
+constexpr auto ignore_error = [](void*, char const*, int) {};
+
+/// By the symbol table, which is there unless the program was stripped. Empty: it has no name for this.
+std::string by_symbol_table(backtrace_state& state, std::uintptr_t in_function) {
+    std::string name;
+    ::backtrace_syminfo(
+        &state, in_function,
+        [](void* to, std::uintptr_t, char const* symbol, std::uintptr_t, std::uintptr_t) {
+            if (symbol)
+                *static_cast<std::string*>(to) = demangled(symbol);
+        },
+        ignore_error, &name);
+    return name;
+}
+
 /// By the debug information, where there is some.
 std::vector<named_call> by_debug_information(std::uintptr_t in_function) {
-    constexpr auto ignore = [](void*, char const*, int) {};
-    static backtrace_state* const state = ::backtrace_create_state(nullptr, 1, ignore, nullptr);
+    static backtrace_state* const state = ::backtrace_create_state(nullptr, 1, ignore_error, nullptr);
     std::vector<named_call> result;
     if (!state)
         return result;
     ::backtrace_pcinfo(
         state, in_function,
         [](void* calls, std::uintptr_t, char const* file, int line, char const* function) {
-            if (!function)
-                return 0;
-            named_call call;
-            call.function = demangled(function);
-            call.file = file ? file : "";
-            call.line = static_cast<unsigned>(line);
-            static_cast<std::vector<named_call>*>(calls)->push_back(std::move(call));
+            if (function)
+                static_cast<std::vector<named_call>*>(calls)->push_back(
+                    {demangled(function), file ? file : "", static_cast<unsigned>(line)});
             return 0;
         },
-        ignore, &result);
-    if (result.empty()) {
-        std::string name;
-        ::backtrace_syminfo(
-            state, in_function,
-            [](void* to, std::uintptr_t, char const* symbol, std::uintptr_t, std::uintptr_t) {
-                if (symbol)
-                    *static_cast<std::string*>(to) = demangled(symbol);
-            },
-            ignore, &name);
-        if (!name.empty())
-            result.push_back({std::move(name), {}, 0, false});
+        ignore_error, &result);
+    // Of the function itself, the last one; debug information may have its name without scope and parameters.
+    if (std::string name = by_symbol_table(*state, in_function); !name.empty()) {
+        if (result.empty())
+            result.emplace_back();
+        result.back().function = std::move(name);
     }
     return result;
 }

@@ -175,8 +175,8 @@ TEST_CASE("a backtrace on the task's stack goes on into the event loop, and so d
 
 TEST_CASE("a backtrace of portals on other stacks", "[backtrace]") {
     asio::io_context context(1);
-    test::spawn(context, greenback::with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(std::size_t(64) * 1024),
-                                                         outer));
+    test::spawn(context, greenback::with_portal_run_sync(std::allocator_arg,
+                                                         greenback::pooled_stack(std::size_t(64) * 1024), outer));
     run_the_loop(context);
     check_that_the_loop_is_seen();
 }
@@ -207,14 +207,12 @@ TEST_CASE("a profiler may take backtraces at any instruction", "[backtrace]") {
     // As gperftools and others do, by a timer's signal. Not inside of `jump` itself, five instructions that no table
     // describes; that some sample hits one is likely, and must do no harm either.
     static int samples = 0;
-    struct sigaction action {};
-    struct sigaction before {};
+    struct sigaction action{};
+    struct sigaction before{};
     action.sa_handler = [](int) {
-        _Unwind_Backtrace(
-            [](_Unwind_Context* context, void*) {
-                return _Unwind_GetIP(context) == 0 ? _URC_END_OF_STACK : _URC_NO_REASON;
-            },
-            nullptr);
+        _Unwind_Backtrace([](_Unwind_Context* context,
+                             void*) { return _Unwind_GetIP(context) == 0 ? _URC_END_OF_STACK : _URC_NO_REASON; },
+                          nullptr);
         ++samples;
     };
     action.sa_flags = SA_RESTART;
