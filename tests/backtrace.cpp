@@ -7,6 +7,7 @@
 #include "support/child.hpp"
 #include "support/event_loop.hpp"
 #include "support/every_kind.hpp"
+#include "support/one_function.hpp"
 #include "support/sanitizers.hpp"
 #include "support/tasks.hpp"
 
@@ -63,20 +64,20 @@ struct frames {
 
 frames seen;
 
-[[gnu::noinline]] void innermost() {
+ONE_FUNCTION void innermost() {
     seen = frames::here();
     asm volatile("");
 }
-[[gnu::noinline]] void outer() {
+ONE_FUNCTION void outer() {
     innermost();
     asm volatile("");
 }
 
-[[gnu::noinline]] void run_the_loop(asio::io_context& context) {
+ONE_FUNCTION void run_the_loop(asio::io_context& context) {
     test::run_all(context);
     asm volatile("");
 }
-[[gnu::noinline]] void run_the_thread(asio::io_context& context) {
+ONE_FUNCTION void run_the_thread(asio::io_context& context) {
     run_the_loop(context);
     asm volatile("");
 }
@@ -129,7 +130,7 @@ TEST_CASE("a backtrace in a portal goes on into the event loop", "[backtrace]") 
 TEST_CASE("a backtrace goes on through a portal inside a portal", "[backtrace]") {
     asio::io_context context(1);
     struct middle {
-        [[gnu::noinline]] static void run() {
+        ONE_FUNCTION static void run() {
             await_([]() -> asio::awaitable<void> {
                 greenback::portal inner;
                 co_await inner.run(outer);
@@ -147,7 +148,7 @@ TEST_CASE("a backtrace goes on through a portal inside a portal", "[backtrace]")
 TEST_CASE("a backtrace on the task's stack goes on into the event loop, and so does one after that", "[backtrace]") {
     asio::io_context context(1);
     struct caller {
-        [[gnu::noinline]] static void run() {
+        ONE_FUNCTION static void run() {
             outer();
             asm volatile("");
         }

@@ -7,6 +7,7 @@
 #include "support/child.hpp"
 #include "support/event_loop.hpp"
 #include "support/every_kind.hpp"
+#include "support/one_function.hpp"
 #include "support/sanitizers.hpp"
 #include "support/tasks.hpp"
 
@@ -71,13 +72,7 @@ std::size_t count(std::string_view text, std::string_view part) {
 
 } // namespace
 
-// Not in the namespace above: a dump finds their names only if the program shows them. One function each, whatever the
-// compiler could make of them.
-#if defined(__clang__)
-#define ONE_FUNCTION [[gnu::noinline]]
-#else
-#define ONE_FUNCTION [[gnu::noipa]]
-#endif
+// Not in the namespace above: a dump finds their names only if the program shows them.
 namespace dump_test {
 
 unsigned line_of_bottom = 0;

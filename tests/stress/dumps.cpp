@@ -7,6 +7,7 @@
 #include "support/awaitables.hpp"
 #include "support/catch.hpp"
 #include "support/every_kind.hpp"
+#include "support/one_function.hpp"
 #include "support/tasks.hpp"
 
 #include <greenback/diagnostics.hpp>
@@ -34,7 +35,7 @@ namespace {
 std::atomic<bool> stop{false};
 std::atomic<long> awaits{0};
 
-[[gnu::noinline]] void wait_somehow(int n) {
+ONE_FUNCTION void wait_somehow(int n) {
     if (n % 3 == 0) {
         asio::post(await_(asio::this_coro::executor), use_portal);
     } else if (n % 3 == 1) {
@@ -45,7 +46,7 @@ std::atomic<long> awaits{0};
     }
     awaits.fetch_add(1, std::memory_order_relaxed);
 }
-[[gnu::noinline]] int go_down(int depth, int n) {
+ONE_FUNCTION int go_down(int depth, int n) {
     char volatile pad[64]; // so that frames lie elsewhere each time
     pad[0] = static_cast<char>(depth);
     if (depth == 0)
@@ -54,7 +55,7 @@ std::atomic<long> awaits{0};
         go_down(depth - 1, n);
     return pad[0];
 }
-[[gnu::noinline]] void body(int number) {
+ONE_FUNCTION void body(int number) {
     greenback::label_portal(number % 2 == 0 ? "even" : "odd");
     for (int n = 0; n != 30 && !stop; ++n) {
         go_down((number * 7 + n) % 12, n);
@@ -67,8 +68,8 @@ std::atomic<long> awaits{0};
 asio::awaitable<void> task(int number) {
     for (int n = number; !stop; ++n) {
         if (n % 7 == 0)
-            co_await greenback::with_portal_run_sync(std::allocator_arg, boost::context::fixedsize_stack(128 * 1024), body,
-                                                     n);
+            co_await greenback::with_portal_run_sync(std::allocator_arg, boost::context::fixedsize_stack(128 * 1024),
+                                                     body, n);
         else if (n % 7 == 1)
             co_await greenback::with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(96 * 1024), body, n);
         else
@@ -97,8 +98,8 @@ struct tally {
             good = good && p.stack_used != 0 && p.stack_used < p.stack_size;
             bool found = false;
             for (void* const call : p.backtrace)
-                found = found || _Unwind_FindEnclosingFunction(static_cast<char*>(call) - 1) ==
-                                     reinterpret_cast<void*>(&body);
+                found = found ||
+                        _Unwind_FindEnclosingFunction(static_cast<char*>(call) - 1) == reinterpret_cast<void*>(&body);
             ++(found ? t.whole : t.cut); // cut: in what comes before and after the function's own code
         }
         if (!good)
