@@ -12,10 +12,14 @@ namespace greenback::detail {
 // here gives the right one.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
-struct portal_layout {
-    static constexpr std::size_t site = offsetof(portal_base, site);
-    static constexpr std::size_t kind = offsetof(portal_base, kind_);
-    static constexpr std::size_t outside = offsetof(forbidden_kind, outside);
+class portal_layout : private portal_base { // to be let in; there are none
+public:
+    static consteval std::size_t of_site() noexcept { return offsetof(portal_layout, site); }
+    static consteval std::size_t of_kind() noexcept { return offsetof(portal_layout, kind_); }
+    static consteval std::size_t of_outside() noexcept { return offsetof(forbidden_kind, outside); }
+
+protected:
+    ~portal_layout() = default;
 };
 #pragma GCC diagnostic pop
 

@@ -75,10 +75,10 @@ private:
         unsigned char const* const portal = f_.portal_memory;
         info.site = std::source_location();
         info.executor = nullptr;
-        auto const* kind = reinterpret_cast<portal_kind const*>(load_word(portal + portal_layout::kind));
+        auto const* kind = reinterpret_cast<portal_kind const*>(load_word(portal + portal_layout::of_kind()));
         if (kind == &unprepared_kind)
             return;
-        std::uintptr_t const site = load_word(portal + portal_layout::site);
+        std::uintptr_t const site = load_word(portal + portal_layout::of_site());
         if (memory_.holds(reinterpret_cast<void const*>(site), bytes_of_a_site))
             info.site = std::bit_cast<std::source_location>(site);
         info.executor = executor(kind);
@@ -95,7 +95,7 @@ private:
             if (!is_on_stack(kind, sizeof(forbidden_kind)))
                 return nullptr;
             kind = reinterpret_cast<portal_kind const*>(
-                load_word(reinterpret_cast<char const*>(kind) + portal_layout::outside));
+                load_word(reinterpret_cast<char const*>(kind) + portal_layout::of_outside()));
         }
         return nullptr;
     }

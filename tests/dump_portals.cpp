@@ -9,6 +9,7 @@
 #include "support/every_kind.hpp"
 #include "support/one_function.hpp"
 #include "support/sanitizers.hpp"
+#include "support/system.hpp"
 #include "support/tasks.hpp"
 
 #include <greenback/diagnostics.hpp>
@@ -474,6 +475,10 @@ TEST_CASE("in a child of fork the signal waits to be asked for", "[dump_portals]
 #if defined(TEST_UNDER_TSAN)
     WARN("skipped: ThreadSanitizer allows no thread to be started after a fork");
 #else
+    if (!test::starts_threads_in_children()) {
+        WARN("skipped: no threads can be started after a fork here");
+        return;
+    }
     auto const ended = test::in_child([] {
         greenback::dump_portals_on(SIGUSR1);
         auto const child = test::in_child([] {

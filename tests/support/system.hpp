@@ -7,6 +7,7 @@
 #include "support/child.hpp"
 
 #include <cstdint>
+#include <thread>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -67,6 +68,21 @@ inline bool advises_several() {
 #else
     return false;
 #endif
+}
+
+/// Can a child of fork() start threads, if the parent had another one? An emulator may not survive it.
+inline bool starts_threads_in_children() {
+    return in_child([] {
+               std::thread([] { ::pause(); }).detach();
+               return in_child([] {
+                          std::thread([] {}).join();
+                          return 0;
+                      })
+                              .exited_with(0)
+                          ? 0
+                          : 1;
+           })
+        .exited_with(0);
 }
 
 } // namespace test

@@ -205,8 +205,6 @@ protected:
     portal_kind const* kind_;
 
 private:
-    friend struct portal_layout; // src/: who looks from another thread, or from a debugger
-
     GREENBACK_SWITCH_PATH bool has_come_out_new() noexcept {
         GREENBACK_ASSERT(own_fiber().is_out() && entered_on_ == &this_thread() && entered_on_->current == this);
         entered_on_->current = nullptr;
