@@ -16,8 +16,9 @@
 //
 // What the tools make of it (each tried): gdb takes a caller whose stack lies below for a broken stack, as it may on a
 // worker thread, unless the frame is called `__morestack`, the name by which it knows stacks that are in pieces. The
-// record's address is in rbp because valgrind takes no other register in an expression that is not rsp; it aborts
-// on DW_OP_const8u and warns of DW_OP_dup and DW_OP_bra, so there are none of those.
+// record is found by rbp because valgrind takes no other register in an expression that is not rsp; it aborts
+// on DW_OP_const8u and warns of DW_OP_dup and DW_OP_bra, so there are none of those. Who follows frame pointers instead, as
+// AddressSanitizer does for allocations, and perf, finds a frame that returns to nowhere, and ends there.
 
 #include "fiber_entry.hpp"
 
@@ -36,7 +37,7 @@ namespace saved = greenback::detail::saved_context;
 static_assert(saved::program_counter == 0x40 && saved::size == 0x48 && saved::red_zone == 128);
 } // namespace
 
-// Below, "context" is `other` - 1, and DW_OP_breg6 (0x76) 0 is the address of the record.
+// Below, "context" is `other` - 1, and DW_OP_breg6 (0x76) 0, DW_OP_deref (0x06) is the address of the record.
 asm(R"(
     .pushsection .text
     .p2align 4
@@ -47,30 +48,32 @@ greenback_fiber_entry:
     .cfi_startproc
     .cfi_undefined rip
     endbr64
-    movq %rsi, %rbp
-    subq $8, %rsp
+    subq $24, %rsp
+    movq %rsp, %rbp
+    movq %rsi, 0(%rbp)
+    movq $0, 8(%rbp)
     # DW_CFA_def_cfa_expression:
     #   context + 0x48 + (128 if 8 bytes at the program counter are `leaq 128(%rsp), %rsp`, which is
     #   0x00000080'24a48d48; not the program counter but the record is looked at where `other` is even)
-    .cfi_escape 0x0f, 39
-    .cfi_escape   0x76,0, 0x06, 0x23,0x47                    # breg6 0, deref, plus_uconst 0x47
-    .cfi_escape   0x76,0                                     # breg6 0: the record
-    .cfi_escape   0x76,0, 0x06, 0x23,0x3f, 0x06              # breg6 0, deref, plus_uconst 0x3f, deref
-    .cfi_escape   0x76,0, 0x1c                               # breg6 0, minus
-    .cfi_escape   0x76,0, 0x06, 0x31, 0x1a                   # breg6 0, deref, lit1, and
+    .cfi_escape 0x0f, 44
+    .cfi_escape   0x76,0,0x06, 0x06, 0x23,0x47               # record, deref, plus_uconst 0x47
+    .cfi_escape   0x76,0,0x06                                # record
+    .cfi_escape   0x76,0,0x06, 0x06, 0x23,0x3f, 0x06         # record, deref, plus_uconst 0x3f, deref
+    .cfi_escape   0x76,0,0x06, 0x1c                          # record, minus
+    .cfi_escape   0x76,0,0x06, 0x06, 0x31, 0x1a              # record, deref, lit1, and
     .cfi_escape   0x1e, 0x22, 0x06                           # mul, plus, deref
     .cfi_escape   0x08,0x80, 0x08,32, 0x24                   # const1u 0x80, const1u 32, shl
     .cfi_escape   0x0c,0x48,0x8d,0xa4,0x24, 0x22             # const4u 0x24a48d48, plus
     .cfi_escape   0x29, 0x37, 0x24, 0x22                     # eq, lit7, shl, plus
     # DW_CFA_expression, each at its place in the context: rbx, rbp, r12 to r15
-    .cfi_escape 0x10, 3, 5, 0x76,0, 0x06, 0x23,0x2f
-    .cfi_escape 0x10, 6, 5, 0x76,0, 0x06, 0x23,0x37
-    .cfi_escape 0x10, 12, 5, 0x76,0, 0x06, 0x23,0x0f
-    .cfi_escape 0x10, 13, 5, 0x76,0, 0x06, 0x23,0x17
-    .cfi_escape 0x10, 14, 5, 0x76,0, 0x06, 0x23,0x1f
-    .cfi_escape 0x10, 15, 5, 0x76,0, 0x06, 0x23,0x27
+    .cfi_escape 0x10, 3, 6, 0x76,0,0x06, 0x06, 0x23,0x2f
+    .cfi_escape 0x10, 6, 6, 0x76,0,0x06, 0x06, 0x23,0x37
+    .cfi_escape 0x10, 12, 6, 0x76,0,0x06, 0x06, 0x23,0x0f
+    .cfi_escape 0x10, 13, 6, 0x76,0,0x06, 0x06, 0x23,0x17
+    .cfi_escape 0x10, 14, 6, 0x76,0,0x06, 0x06, 0x23,0x1f
+    .cfi_escape 0x10, 15, 6, 0x76,0,0x06, 0x06, 0x23,0x27
     # DW_CFA_val_expression for the program counter: the saved one if `other` is odd, else 0
-    .cfi_escape 0x16, 16, 12, 0x76,0, 0x06, 0x23,0x3f, 0x06, 0x76,0, 0x06, 0x31, 0x1a, 0x1e
+    .cfi_escape 0x16, 16, 14, 0x76,0,0x06, 0x06, 0x23,0x3f, 0x06, 0x76,0,0x06, 0x06, 0x31, 0x1a, 0x1e
     .type __morestack, @function
 __morestack:
     call greenback_fiber_main
@@ -127,6 +130,7 @@ greenback_fiber_entry:
     .cfi_startproc
     .cfi_undefined x30
     mov x19, x1
+    mov x29, xzr
     // DW_CFA_def_cfa_expression: context + 0xb0
     .cfi_escape 0x0f, 6, 0x83,0, 0x06, 0x23,0xaf,0x01
     // DW_CFA_expression, each at its place in the context: d8 to d15

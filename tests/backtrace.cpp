@@ -24,7 +24,9 @@
 #include <cstdint>
 #include <cstring>
 #include <iterator>
+#include <memory>
 #include <stdexcept>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -181,6 +183,35 @@ TEST_CASE("a backtrace of portals on other stacks", "[backtrace]") {
     run_the_loop(context);
     check_that_the_loop_is_seen();
 }
+
+#if defined(TEST_UNDER_ASAN)
+TEST_CASE("AddressSanitizer's report goes on into the event loop, and has no call that is none", "[backtrace]") {
+    struct wrong {
+        ONE_FUNCTION static int read(int const* p) { return *p; }
+        ONE_FUNCTION static void run() {
+            auto owner = std::make_unique<int>(1);
+            int const* const p = owner.get();
+            asio::post(await_(asio::this_coro::executor), use_portal);
+            owner.reset();
+            read(p);
+            asm volatile("");
+        }
+    };
+    auto const ended = test::in_child([] {
+        asio::io_context context(1);
+        test::spawn(context, greenback::with_portal_run_sync(wrong::run));
+        run_the_loop(context);
+        return 0;
+    });
+    CAPTURE(ended.said);
+    REQUIRE(test::contains(ended.said, "heap-use-after-free"));
+    std::string_view report = ended.said;
+    std::string_view const fault = report.substr(0, report.find("freed by"));
+    CHECK(test::contains(fault, "run_the_loop"));
+    CHECK(test::contains(report, "freed by"));
+    CHECK(!test::contains(report, "<unknown module>")); // where frame pointers are followed
+}
+#endif
 
 // ---- what must not follow from it ------------------------------------------------------------------------------------
 

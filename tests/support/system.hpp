@@ -77,8 +77,7 @@ inline bool starts_threads_in_children() {
                return in_child([] {
                           std::thread([] {}).join();
                           return 0;
-                      })
-                              .exited_with(0)
+                      }).exited_with(0)
                           ? 0
                           : 1;
            })
