@@ -207,8 +207,11 @@ TEST_CASE("AddressSanitizer's report goes on into the event loop, and has no cal
     REQUIRE(test::contains(ended.said, "heap-use-after-free"));
     std::string_view report = ended.said;
     std::string_view const fault = report.substr(0, report.find("freed by"));
-    CHECK(test::contains(fault, "run_the_loop"));
     CHECK(test::contains(report, "freed by"));
+    if (test::contains(fault, "wrong::run")) // otherwise there is nobody who tells it names
+        CHECK(test::contains(fault, "run_the_loop"));
+    else
+        WARN("skipped: AddressSanitizer has no symbolizer here");
     CHECK(!test::contains(report, "<unknown module>")); // where frame pointers are followed
 }
 #endif
