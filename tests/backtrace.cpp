@@ -187,7 +187,7 @@ TEST_CASE("a backtrace of portals on other stacks", "[backtrace]") {
 #if defined(TEST_UNDER_ASAN)
 TEST_CASE("AddressSanitizer's report goes on into the event loop, and has no call that is none", "[backtrace]") {
     struct wrong {
-        ONE_FUNCTION static int read(int const* p) { return *p; }
+        ONE_FUNCTION static int read(int const volatile* p) { return *p; }
         ONE_FUNCTION static void run() {
             auto owner = std::make_unique<int>(1);
             int const* const p = owner.get();
