@@ -145,6 +145,7 @@ SHOWN void sort_slowly(int) {
 /// A thread whose stack lies at a place of our choosing, and which runs a portal that is busy.
 struct worker {
     char const* label;
+    bool on_task_stack = false; // is what it does on the stack of its task?
     void* stack = nullptr;
     pthread_t thread{};
     std::binary_semaphore is_busy{0}, may_end{0};
@@ -169,8 +170,15 @@ struct worker {
 
 SHOWN void crunch(worker& w) {
     greenback::label_portal(w.label);
-    w.is_busy.release();
-    w.may_end.acquire();
+    auto const work = [&w] {
+        w.is_busy.release();
+        w.may_end.acquire();
+        GOES_ON;
+    };
+    if (w.on_task_stack)
+        greenback::on_task_stack(work);
+    else
+        work();
     GOES_ON;
 }
 
@@ -188,12 +196,11 @@ void* memory_for_stack(std::uintptr_t where) {
                 -1, 0);
 }
 
-worker above{"above"}, below{"below"};
+worker above{"above"}, below{"below"}, visitor{"visitor", true};
 
 } // namespace
 
-/// Where the debugger looks.
-extern "C" [[gnu::noinline]] void all_in_place() {
+extern "C" [[gnu::noinline]] void wait_for_debugger() {
     if (waits_for_debugger) {
         std::puts("in place");
         std::fflush(stdout);
@@ -202,6 +209,12 @@ extern "C" [[gnu::noinline]] void all_in_place() {
         }
     }
     GOES_ON;
+}
+
+/// Where the debugger looks.
+extern "C" [[gnu::noinline]] void all_in_place() {
+    wait_for_debugger(); // line: all_in_place
+    GOES_ON;             // line: looked
 }
 
 namespace {
@@ -221,14 +234,16 @@ SHOWN void runs_nested_loop() {
     GOES_ON;
 }
 
-SHOWN void start_worker_below() {
+SHOWN void start_workers() {
     char const here = 0;
     auto const region = reinterpret_cast<std::uintptr_t>(&here);
     check(reinterpret_cast<std::uintptr_t>(above.stack) > region, "a thread's stack above the region");
     below.stack = memory_for_stack((region - (std::uintptr_t(1) << 33)) & ~std::uintptr_t(0xffff));
     check(reinterpret_cast<std::uintptr_t>(below.stack) < region, "a thread's stack below the region");
+    visitor.stack = memory_for_stack(0);
     above.start();
     below.start();
+    visitor.start();
 }
 
 } // namespace
@@ -259,14 +274,14 @@ int main(int argc, char** argv) {
                    greenback::with_portal_run_sync(std::allocator_arg, boost::context::fixedsize_stack(64 * 1024),
                                                    serve, 10),
                    asio::detached);
-    asio::co_spawn(loop, greenback::with_portal_run_sync(start_worker_below), asio::detached);
+    asio::co_spawn(loop, greenback::with_portal_run_sync(start_workers), asio::detached);
     loop.poll();
 
     asio::co_spawn(loop, greenback::with_portal_run_sync(runs_nested_loop), asio::detached);
     loop.poll();
 
-    above.end();
-    below.end();
+    for (worker* w : {&above, &below, &visitor})
+        w->end();
     timer.cancel();
     loop.run();
     check(ended == 10, "every portal that waited went on");

@@ -143,7 +143,7 @@ def type_of_mangled(name):
     """The type whose std::type_info has this name."""
     symbol = '_ZTI' + name.lstrip('*')
     try:
-        text = gdb.execute('demangle -l gnu-v3 -- ' + symbol, to_string=True).strip()
+        text = gdb.execute('demangle -l c++ -- ' + symbol, to_string=True).strip()
     except gdb.error:
         return name
     prefix = 'typeinfo for '
@@ -170,32 +170,44 @@ def without_template_arguments(function):
     return function
 
 
-OPERATORS = re.compile(r'\boperator\s*(\(\)|\[\]|<=>|<<=?|>>=?|->\*?|[<>]=?)')
+# None of these opens or closes anything.
+NO_BRACKETS = re.compile(r'\boperator\s*(\(\)|\[\]|<=>|<<=?|>>=?|->\*?|[<>]=?)|\(anonymous namespace\)|decltype\(auto\)')
 
 
-@functools.lru_cache(maxsize=65536)
-def bare_name(function):
-    """namespace::class::function, without result, parameters and template arguments, of what gdb calls a function. It has
-    a result and parameters where there is no debug information."""
-    text = function.replace('(anonymous namespace)', '').replace('decltype(auto)', 'auto')
-    text = OPERATORS.sub('operator', text)
-    kept, depth = [], 0
-    for c in text:
+def outside_of_brackets(function):
+    """The places of what gdb calls a function, up to its parameters, that stand in no < > or { }, and where that ends."""
+    text = NO_BRACKETS.sub(lambda match: '_' * len(match.group()), function)
+    places, depth = [], 0
+    for place, c in enumerate(text):
         if c in '<{[':
             depth += 1
         elif c in '>}]':
             depth -= 1
         elif depth == 0:
             if c == '(':
-                break
-            kept.append(c)
-    words = ''.join(kept).split()
+                return places, place
+            places.append(place)
+    return places, len(text)
+
+
+@functools.lru_cache(maxsize=65536)
+def bare_name(function):
+    """namespace::class::function, without result, parameters and template arguments. gdb's names have a result and
+    parameters where there is no debug information."""
+    places, _ = outside_of_brackets(function)
+    words = ''.join(function[place] for place in places).replace('(anonymous namespace)', '').split()
     return words[-1] if words else ''
+
+
+@functools.lru_cache(maxsize=65536)
+def without_parameters(function):
+    return function[:outside_of_brackets(function)[1]].rstrip()
 
 
 # Between an application's functions there are these: nobody debugs a program by them.
 INTERNAL = re.compile(r'''
-    (boost::)?(greenback|asio)::
+    (boost::)?(greenback|asio|asio_handler_invoke_helpers)::
+  | boost_asio_handler_\w+::
   | boost::context::
   | greenback_(fiber|visit)_
   | (__morestack|(jump|make|ontop)_fcontext)$
@@ -206,8 +218,19 @@ INTERNAL = re.compile(r'''
 ''', re.VERBOSE)
 
 
-def is_internal(function):
-    return function is not None and INTERNAL.match(bare_name(function)) is not None
+INTERNAL_FILE = re.compile(r'(^|/)greenback/detail/[^/]+/[^/]+\.hpp$')
+
+
+def is_internal(frame):
+    name = frame.name()
+    if name is None:
+        return False
+    if INTERNAL.match(bare_name(name)):
+        return True
+    # gdb does not always say in what function a local class is.
+    function = frame.function()
+    return function is not None and function.symtab is not None and \
+        INTERNAL_FILE.search(function.symtab.filename) is not None
 
 
 # ---- Portals ----------------------------------------------------------------------------------------------------------
@@ -241,6 +264,7 @@ class Portal:
         self.is_out = other % 2 == 0
         self.context = other & ~1  # its own while it is out, its resumer's while it is in
         self.thread = None         # which is on its stack, or has entered another portal from there
+        self.entered = None        # that other one
         self.label = found_by.label(u64(layout.argument))
         self.kind, self.executor = found_by.kind(u64(layout.portal + layout.kind))
         self.site = None
@@ -275,6 +299,8 @@ class Portal:
             parts.append(str(self.site) if self.site else 'suspended')
         else:
             where = 'on ' + thread_name(self.thread) if self.thread else 'or being left: no thread is on its stack'
+            if self.entered:
+                where += ', has entered portal %d' % self.entered.number
             parts.append('running ' + where + (', last %s' % self.site if self.site else ''))
         if self.is_abandoned:
             parts.append('its task is being destroyed')
@@ -461,9 +487,10 @@ class Threads:
             portal = holding(int(gdb.newest_frame().read_register('sp')))
         except gdb.error:
             return  # it runs, or its registers are not there
+        inner = None
         while portal and portal.thread is None:
-            portal.thread = thread
-            portal = None if portal.is_out else holding(portal.context)
+            portal.thread, portal.entered = thread, inner
+            inner, portal = portal, None if portal.is_out else holding(portal.context)
 
     def _look_at_frames(self, thread, holding, lost):
         try:
@@ -556,6 +583,14 @@ class PortalUnwinder(gdb.unwinder.Unwinder):
         return unwind_info
 
 
+class WithoutParameters(FrameDecorator):
+    """A function's name as `bt` has it where there is no filter."""
+
+    def function(self):
+        name = super().function()
+        return without_parameters(name) if isinstance(name, str) else name
+
+
 class PortalFrames:
     """A frame filter: leaves out the frame that is the thread's, and those that are nobody's of the program."""
 
@@ -580,10 +615,10 @@ class PortalFrames:
             frame = decorated.inferior_frame()
             if not self.of_thread and (frame.level() == 0 or frame.pc() == 0):
                 continue
-            if not self.shows_internal and is_internal(frame.name()):
+            if not self.shows_internal and is_internal(frame):
                 hidden += 1
                 continue
-            yield decorated
+            yield WithoutParameters(decorated)
         if hidden:
             gdb.write('(%s of greenback, Asio and the standard library not shown: portal %sbt -all)\n' %
                       (counted(hidden, 'frame'), self._number()))
@@ -646,7 +681,7 @@ def select_first_frame():
     for _ in range(Threads.MOST_FRAMES):
         if frame is None or frame.pc() == 0:
             break
-        if not is_internal(frame.name()):
+        if not is_internal(frame):
             frame.select()
             return
         frame = frame.older()
@@ -660,7 +695,7 @@ def select_first_frame_of_thread(portal):
     for _ in range(Threads.MOST_FRAMES):
         if frame is None:
             break
-        if portal.holds(int(frame.read_register('sp'))) and not is_internal(frame.name()):
+        if portal.holds(int(frame.read_register('sp'))) and not is_internal(frame):
             frame.select()
             return
         frame = frame.older()
