@@ -218,7 +218,8 @@ INTERNAL = re.compile(r'''
 ''', re.VERBOSE)
 
 
-INTERNAL_FILE = re.compile(r'(^|/)greenback/detail/[^/]+/[^/]+\.hpp$')
+# By the file, what has no name that tells: gdb does not always say of what a lambda, or a class in a function, is a part.
+INTERNAL_FILE = re.compile(r'(^|/)(greenback|asio/(detail|impl|experimental))/.*\.[hi]pp$')
 
 
 def is_internal(frame):
@@ -227,7 +228,6 @@ def is_internal(frame):
         return False
     if INTERNAL.match(bare_name(name)):
         return True
-    # gdb does not always say in what function a local class is.
     function = frame.function()
     return function is not None and function.symtab is not None and \
         INTERNAL_FILE.search(function.symtab.filename) is not None
@@ -704,6 +704,19 @@ def select_first_frame_of_thread(portal):
 
 # ---- Commands ---------------------------------------------------------------------------------------------------------
 
+def reports_errors(invoke):
+    """gdb.GdbError is printed as it is; of other errors gdb says that they come from a script."""
+    @functools.wraps(invoke)
+    def wrapper(*arguments):
+        try:
+            return invoke(*arguments)
+        except gdb.GdbError:
+            raise
+        except gdb.error as e:  # of which gdb.MemoryError is one
+            raise gdb.GdbError(str(e).replace('Error occurred in Python: ', ''))
+    return wrapper
+
+
 class InfoPortals(gdb.Command):
     """List the portals of the program.
 Usage: info portals [NUMBER[-NUMBER],...]
@@ -715,6 +728,7 @@ one that is chosen is marked by an asterisk. The numbers are valid until the pro
     def __init__(self):
         super().__init__('info portals', gdb.COMMAND_STATUS, gdb.COMPLETE_NONE)
 
+    @reports_errors
     def invoke(self, argument, from_tty):
         portals = all_portals()
         shown = chosen_of(portals, argument.replace(' ', '') or 'all')
@@ -754,6 +768,7 @@ choose it, choose the thread."""
     def __init__(self):
         super().__init__('portal', gdb.COMMAND_STACK, gdb.COMPLETE_NONE)
 
+    @reports_errors
     def invoke(self, argument, from_tty):
         first, _, rest = argument.strip().partition(' ')
         rest = rest.strip()
