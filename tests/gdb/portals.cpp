@@ -6,6 +6,7 @@
 
 #include "support/asio.hpp"
 
+#include <greenback/detail/fiber/stack_pool.hpp>
 #include <greenback/dump_portals.hpp>
 
 #include <boost/context/fixedsize_stack.hpp>
@@ -20,6 +21,7 @@
 #include <semaphore>
 #include <utility>
 
+#include <malloc.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -256,6 +258,12 @@ int main(int argc, char** argv) {
 #endif
     above.stack = memory_for_stack(0); // before there is a region, which the kernel will put below
     greenback::default_stack_size(64 * 1024);
+    // gdb can't read guards that the kernel makes without a mapping of their own, and leaves out of the dumps that it
+    // writes what lies between them.
+    greenback::detail::force_protection_guards(true);
+#if defined(__GLIBC__)
+    mallopt(M_ARENA_MAX, 1); // a thread's own would be 64 MiB of the dump
+#endif
 
     asio::io_context loop(1);
     asio::steady_timer timer(loop, std::chrono::hours(24));

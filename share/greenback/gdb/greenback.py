@@ -736,9 +736,9 @@ one that is chosen is marked by an asterisk. The numbers are valid until the pro
             print('No portals.')
             return
         chosen_address = unwinder.portal.address if unwinder.is_in_force() else None
-        rows = [('', 'Num', 'Label', 'Stack', 'Executor', 'State')]
+        rows = [(' ', 'Num', 'Label', 'Stack', 'Executor', 'State')]
         for p in shown:
-            rows.append(('*' if p.address == chosen_address else '', str(p.number), p.label or '', p.use,
+            rows.append(('*' if p.address == chosen_address else ' ', str(p.number), p.label or '', p.use,
                          p.executor or '', p.state))
         widths = [min(max(len(row[i]) for row in rows), 40) for i in range(5)]
         lines = []
