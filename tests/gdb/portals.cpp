@@ -213,10 +213,12 @@ extern "C" [[gnu::noinline]] void wait_for_debugger() {
     GOES_ON;
 }
 
-/// Where the debugger looks.
+/// Where the debugger looks, and from where it takes some steps.
 extern "C" [[gnu::noinline]] void all_in_place() {
-    wait_for_debugger(); // line: all_in_place
-    GOES_ON;             // line: looked
+    wait_for_debugger();
+    static int volatile steps = 0;
+    steps = 1;
+    steps = 2;
 }
 
 namespace {

@@ -547,29 +547,40 @@ class PortalUnwinder(gdb.unwinder.Unwinder):
     def __init__(self):
         super().__init__('greenback portal')
         self.enabled = False
-        self.portal = self.registers = self.thread = None
+        self.portal = self.registers = self.thread = self.here = None
 
     def choose(self, portal):
         """`portal` may be None. @throws gdb.GdbError"""
         registers = saved_registers(portal.context) if portal else None
-        self.portal, self.registers = portal, registers
-        self.thread = gdb.selected_thread().ptid if portal else None
-        self.enabled = portal is not None
+        here = thread = None
+        if portal:
+            frame = gdb.newest_frame()
+            here = int(frame.read_register('pc')), int(frame.read_register('sp'))
+            thread = gdb.selected_thread().ptid
+        self.restore((portal, registers, thread, here))
+
+    def state(self):
+        return self.portal, self.registers, self.thread, self.here
+
+    def restore(self, state):
+        self.portal, self.registers, self.thread, self.here = state
+        self.enabled = self.portal is not None
         gdb.invalidate_cached_frames()
 
     def drop(self):
         """The program goes on, or is another one. Not a moment to look at threads."""
         if self.portal:
-            self.portal = self.registers = self.thread = None
-            self.enabled = False
-            gdb.invalidate_cached_frames()
+            self.restore((None, None, None, None))
 
     def is_in_force(self):
         thread = gdb.selected_thread()
         return self.portal is not None and thread is not None and thread.ptid == self.thread
 
     def __call__(self, pending_frame):
-        if pending_frame.level() != 0 or not self.is_in_force():
+        # Not that of level 0: functions that are inlined there have lower levels. Those that have called it are not both
+        # at this instruction and with this stack pointer.
+        if not self.is_in_force() or \
+                self.here != (int(pending_frame.read_register('pc')), int(pending_frame.read_register('sp'))):
             return None
         a = architecture()
 
@@ -611,9 +622,13 @@ class PortalFrames:
 
     def filter(self, frames):
         hidden = 0
+        is_of_thread = not self.of_thread  # as far as the thread's innermost frame, with what is inlined there
         for decorated in frames:
             frame = decorated.inferior_frame()
-            if not self.of_thread and (frame.level() == 0 or frame.pc() == 0):
+            if is_of_thread:
+                is_of_thread = frame.type() == gdb.INLINE_FRAME
+                continue
+            if frame.pc() == 0:
                 continue
             if not self.shows_internal and is_internal(frame):
                 hidden += 1
@@ -659,14 +674,13 @@ class chosen:
         self.portal = portal
 
     def __enter__(self):
-        self.before = unwinder.portal, unwinder.registers, unwinder.thread, unwinder.enabled
+        self.before = unwinder.state()
         unwinder.choose(self.portal)
         self.now = unwinder.portal
 
     def __exit__(self, *_):
         if unwinder.portal is self.now:  # else the command has run the program
-            unwinder.portal, unwinder.registers, unwinder.thread, unwinder.enabled = self.before
-            gdb.invalidate_cached_frames()
+            unwinder.restore(self.before)
 
 
 def not_chosen():
@@ -675,7 +689,10 @@ def not_chosen():
 
 def select_first_frame():
     """The innermost frame of the chosen portal that is the program's own, else its innermost."""
-    innermost = frame = gdb.newest_frame().older()
+    frame = gdb.newest_frame()
+    while frame.type() == gdb.INLINE_FRAME:
+        frame = frame.older()
+    innermost = frame = frame.older()
     if innermost is None:
         raise gdb.GdbError('The stack of this portal can\'t be read.')
     for _ in range(Threads.MOST_FRAMES):
@@ -761,8 +778,8 @@ Usage: portal              which portal is chosen
                            run COMMAND in each: NUMBERS are all, or as in 2,5-7
        portal COMMAND      run COMMAND in the chosen portal
 
-`portal N bt` leaves out the frames of greenback, Asio and the standard library; `portal N bt -all` shows them. Frame 0 is
-the thread's, and those of the portal begin with 1. A portal that runs is its thread's: `portal N bt` shows that, and to
+`portal N bt` leaves out the frames of greenback, Asio and the standard library; `portal N bt -all` shows them. The first
+frame is the thread's; those of the portal follow it. A portal that runs is its thread's: `portal N bt` shows that, and to
 choose it, choose the thread."""
 
     def __init__(self):
@@ -818,7 +835,6 @@ choose it, choose the thread."""
     def _back_to_thread():
         if unwinder.portal:
             unwinder.choose(None)
-        if gdb.selected_thread():
             gdb.newest_frame().select()
 
     def _apply(self, numbers, command):
@@ -865,9 +881,24 @@ def drop_choice(_event=None):
     unwinder.drop()
 
 
+def define_hook(command):
+    """`portal none` before a command that begins with the thread's innermost frame: it must not be taken for one that
+    the portal has called. By the time of gdb.events.cont the command has looked at it."""
+    hook, body = 'hook-' + command, 'portal none'
+    try:
+        if body not in gdb.execute('show user ' + hook, to_string=True):
+            return  # the user has one
+    except gdb.error:
+        pass  # there is none
+    gdb.execute('define %s\n%s\nend' % (hook, body), to_string=True)
+
+
 gdb.unwinder.register_unwinder(None, unwinder, True)
 frames_filter = PortalFrames()
 for event in ('cont', 'exited', 'new_objfile', 'clear_objfiles'):
     getattr(gdb.events, event).connect(drop_choice)
 InfoPortals()
 PortalCommand()
+for stepping in ('step', 'next', 'stepi', 'nexti', 'until', 'return',
+                 'reverse-step', 'reverse-next', 'reverse-stepi', 'reverse-nexti'):
+    define_hook(stepping)
