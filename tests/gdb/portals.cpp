@@ -7,7 +7,6 @@
 #include "support/asio.hpp"
 
 #include <greenback/detail/fiber/stack_pool.hpp>
-#include <greenback/dump_portals.hpp>
 
 #include <boost/context/fixedsize_stack.hpp>
 
@@ -49,7 +48,7 @@ void check(bool ok, char const* what) {
 asio::steady_timer* the_timer = nullptr; // nobody's time is up before it is cancelled
 
 SHOWN int read_line(int session) {
-    volatile int line_number = session * 100 + 7;
+    int volatile line_number = session * 100 + 7;
     try {
         greenback::await_(the_timer->async_wait(test::deferred)); // line: read_line
     } catch (test::system_error const&) {
@@ -59,7 +58,7 @@ SHOWN int read_line(int session) {
 }
 
 SHOWN int read_line_by_token(int session) {
-    volatile int line_number = session * 100 + 8;
+    int volatile line_number = session * 100 + 8;
     try {
         the_timer->async_wait(greenback::use_portal); // line: read_line_by_token
     } catch (test::system_error const&) {
@@ -213,10 +212,11 @@ extern "C" [[gnu::noinline]] void wait_for_debugger() {
     GOES_ON;
 }
 
+int volatile steps = 0;
+
 /// Where the debugger looks, and from where it takes some steps.
 extern "C" [[gnu::noinline]] void all_in_place() {
     wait_for_debugger();
-    static int volatile steps = 0;
     steps = 1;
     steps = 2;
 }
@@ -280,10 +280,10 @@ int main(int argc, char** argv) {
     asio::co_spawn(asio::make_strand(loop), greenback::with_portal_run_sync(copy_file, 7), asio::detached);
     asio::co_spawn(loop, greenback::with_portal_run_sync(serve_through_coroutine, 8), asio::detached);
     asio::co_spawn(loop, greenback::with_portal_run_sync(sort_slowly, 9), asio::detached);
-    asio::co_spawn(loop,
-                   greenback::with_portal_run_sync(std::allocator_arg, boost::context::fixedsize_stack(64 * 1024),
-                                                   serve, 10),
-                   asio::detached);
+    asio::co_spawn(
+        loop,
+        greenback::with_portal_run_sync(std::allocator_arg, boost::context::fixedsize_stack(64 * 1024), serve, 10),
+        asio::detached);
     asio::co_spawn(loop, greenback::with_portal_run_sync(start_workers), asio::detached);
     loop.poll();
 
