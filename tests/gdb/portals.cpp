@@ -10,7 +10,6 @@
 
 #include <boost/context/fixedsize_stack.hpp>
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -27,7 +26,11 @@
 #include <unistd.h>
 
 // The functions that backtraces are to show: not inlined, and no call in them is their last instruction.
+#if defined(__clang__)
+#define SHOWN [[gnu::noinline]]
+#else
 #define SHOWN [[gnu::noinline, gnu::noclone]]
+#endif
 #define GOES_ON asm volatile("" ::: "memory")
 
 namespace {

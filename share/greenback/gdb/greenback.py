@@ -228,9 +228,8 @@ def is_internal(frame):
         return False
     if INTERNAL.match(bare_name(name)):
         return True
-    function = frame.function()
-    return function is not None and function.symtab is not None and \
-        INTERNAL_FILE.search(function.symtab.filename) is not None
+    symtab = frame.find_sal().symtab
+    return symtab is not None and INTERNAL_FILE.search(symtab.filename) is not None
 
 
 # ---- Portals ----------------------------------------------------------------------------------------------------------
