@@ -3,6 +3,7 @@
 // `all_in_place` is called. The program then ends by itself, with 0 if every portal went on as if nobody had looked.
 //
 // With the argument "wait" it writes a line and waits in `all_in_place` until its input ends, for a debugger that attaches.
+// With "guards" stacks have the guards that they have in other programs.
 
 #include "support/asio.hpp"
 
@@ -265,7 +266,7 @@ int main(int argc, char** argv) {
     greenback::default_stack_size(64 * 1024);
     // gdb can't read guards that the kernel makes without a mapping of their own, and leaves out of the dumps that it
     // writes what lies between them.
-    greenback::detail::force_protection_guards(true);
+    greenback::detail::force_protection_guards(argc < 2 || std::strcmp(argv[1], "guards") != 0);
 #if defined(__GLIBC__)
     mallopt(M_ARENA_MAX, 1); // a thread's own would be 64 MiB of the dump
 #endif

@@ -338,6 +338,7 @@ class Finder:
 
     def __init__(self):
         self.layout = Layout()
+        self.missing = 0  # records where there is nothing, which are of fibers that are just being made, or not in the dump
         self._labels = self._read_labels()
 
     def portals(self):
@@ -412,6 +413,12 @@ class Finder:
         layout = self.layout
         try:
             record = read(address, layout.record_size)
+        except gdb.MemoryError:
+            record = b''
+        if not record.strip(b'\0'):
+            self.missing += 1
+            return None
+        try:
             marked = struct.unpack_from('<Q', record, layout.magic)[0] == layout.magic_value
             if record[layout.busy] and (marked or not must_be_marked):
                 return Portal(self, address, record)
@@ -513,7 +520,14 @@ class Threads:
 def all_portals():
     if gdb.selected_thread() is None:
         raise gdb.GdbError('There is no process and no core dump to look at.')
-    return Finder().portals()
+    finder = Finder()
+    portals = finder.portals()
+    connection = gdb.selected_inferior().connection
+    if finder.missing and connection is not None and connection.type == 'core':
+        print('warning: %s not in this core dump. Those that gdb writes (gcore) lack what is near a guard that the '
+              'kernel has made without a mapping (Linux 6.13 and later); the kernel\'s own have all of it.' %
+              ('A stack in use is' if finder.missing == 1 else '%d stacks in use are' % finder.missing))
+    return portals
 
 
 def chosen_of(portals, numbers):
