@@ -245,6 +245,8 @@ SHOWN void runs_nested_loop() {
 SHOWN void start_workers() {
     char const here = 0;
     auto const region = reinterpret_cast<std::uintptr_t>(&here);
+    if (reinterpret_cast<std::uintptr_t>(above.stack) < region) // this kernel puts the next above the last
+        above.stack = memory_for_stack((region + (std::uintptr_t(1) << 30)) & ~std::uintptr_t(0xffff));
     check(reinterpret_cast<std::uintptr_t>(above.stack) > region, "a thread's stack above the region");
     below.stack = memory_for_stack((region - (std::uintptr_t(1) << 33)) & ~std::uintptr_t(0xffff));
     check(reinterpret_cast<std::uintptr_t>(below.stack) < region, "a thread's stack below the region");
