@@ -318,6 +318,11 @@ def test_goes_on():
 
 def test_ends():
     run('portal 2')
+    run('finish')  # it returns from the await, and from the function that was chosen
+    check_in('No portal is chosen', run('portal'))
+    check_match(r'^#0 .*\bserve\b', run('bt'))
+    check_match(r'running on thread 1', run('info portals'))
+    run('portal 3')
     run('continue')
     check(gdb.parse_and_eval('$_exitcode') == 0, 'the program is to end as it would have done')
     check_match(r'^error: There is no process', run('info portals'))

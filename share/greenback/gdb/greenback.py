@@ -622,12 +622,12 @@ class PortalFrames:
         self.name = 'greenback portal'
         self.priority = 1000
         self.shows_internal = False
-        self.of_thread = False  # for the backtrace of a running portal: a thread's own
+        self.of_thread = 0  # for the backtrace of a running portal, which is its thread's: the portal's number
         gdb.frame_filters[self.name] = self
 
     @property
     def enabled(self):
-        return self.of_thread or unwinder.is_in_force()
+        return self.of_thread != 0 or unwinder.is_in_force()
 
     @enabled.setter
     def enabled(self, value):
@@ -648,12 +648,8 @@ class PortalFrames:
                 continue
             yield WithoutParameters(decorated)
         if hidden:
-            gdb.write('(%s of greenback, Asio and the standard library not shown: portal %sbt -all)\n' %
-                      (counted(hidden, 'frame'), self._number()))
-
-    def _number(self):
-        number = self.of_thread or unwinder.portal.number
-        return '%d ' % number
+            gdb.write('(%s of greenback, Asio and the standard library not shown: portal %d bt -all)\n' %
+                      (counted(hidden, 'frame'), self.of_thread or unwinder.portal.number))
 
 
 unwinder = PortalUnwinder()
@@ -792,8 +788,9 @@ Usage: portal              which portal is chosen
        portal COMMAND      run COMMAND in the chosen portal
 
 `portal N bt` leaves out the frames of greenback, Asio and the standard library; `portal N bt -all` shows them. The first
-frame is the thread's; those of the portal follow it. A portal that runs is its thread's: `portal N bt` shows that, and to
-choose it, choose the thread."""
+frame is the thread's; those of the portal follow it. `finish` lets the program run until the portal's function returns;
+`step` and `next` are the thread's. A portal that runs is its thread's: `portal N bt` shows that, and to choose it, choose
+the thread."""
 
     def __init__(self):
         super().__init__('portal', gdb.COMMAND_STACK, gdb.COMPLETE_NONE)
@@ -874,18 +871,18 @@ choose it, choose the thread."""
                 raise gdb.GdbError('Portal %d runs, or is being left; no thread is on its stack.' % portal.number)
 
     @staticmethod
-    def _execute(command, of_thread=False):
+    def _execute(command, of_thread=0):
         words = command.split()
         is_backtrace = words[0] in ('bt', 'backtrace', 'where')
         shows_internal = is_backtrace and '-all' in words
         if shows_internal:
             words.remove('-all')
             command = ' '.join(words)
-        frames_filter.shows_internal, frames_filter.of_thread = shows_internal, is_backtrace and of_thread
+        frames_filter.shows_internal, frames_filter.of_thread = shows_internal, of_thread if is_backtrace else 0
         try:
             gdb.execute(command)
         finally:
-            frames_filter.shows_internal, frames_filter.of_thread = False, False
+            frames_filter.shows_internal, frames_filter.of_thread = False, 0
 
 
 # ---- Registration -----------------------------------------------------------------------------------------------------
