@@ -336,8 +336,11 @@ def load(script):
 
 
 def everything_seen():
-    """Without the numbers of threads, and their names, which a dump does not have."""
-    return re.sub(r'thread \d+( ".*?")?', 'a thread', run('info portals') + run('portal apply all bt -all'))
+    """Without the numbers of threads, and their names, which a dump does not have; and without what gdb says of registers
+    that a dump has not."""
+    output = run('info portals') + run('portal apply all bt -all')
+    output = re.sub(r'^warning: Section `\.reg.*\n', '', output, flags=re.MULTILINE)
+    return re.sub(r'thread \d+( ".*?")?', 'a thread', output)
 
 
 def live():
