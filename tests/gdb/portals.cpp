@@ -2,10 +2,11 @@
 // What tests/gdb/portals.py looks at: portals of every kind that wait, and some that run, all at the moment when
 // `all_in_place` is called. The program then ends by itself, with 0 if every portal went on as if nobody had looked.
 //
-// With the argument "wait" it writes a line and waits in `all_in_place` until its input ends, for a debugger that attaches.
-// With "guards" stacks have the guards that they have in other programs.
+// With the argument "wait" it writes a line and waits in `all_in_place` until its input ends, for a debugger that
+// attaches. With "guards" stacks have the guards that they have in other programs.
 
 #include "support/asio.hpp"
+#include "support/one_function.hpp"
 
 #include <greenback/detail/fiber/stack_pool.hpp>
 
@@ -26,12 +27,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-// The functions that backtraces are to show: not inlined, and no call in them is their last instruction.
-#if defined(__clang__)
-#define SHOWN [[gnu::noinline]]
-#else
-#define SHOWN [[gnu::noinline, gnu::noclone]]
-#endif
+// After a call, so that it is not the last that its function does.
 #define GOES_ON asm volatile("" ::: "memory")
 
 namespace {
@@ -51,7 +47,7 @@ void check(bool ok, char const* what) {
 
 asio::steady_timer* the_timer = nullptr; // nobody's time is up before it is cancelled
 
-SHOWN int read_line(int session) {
+ONE_FUNCTION int read_line(int session) {
     int volatile line_number = session * 100 + 7;
     try {
         greenback::await_(the_timer->async_wait(test::deferred)); // line: read_line
@@ -61,7 +57,7 @@ SHOWN int read_line(int session) {
     return line_number;
 }
 
-SHOWN int read_line_by_token(int session) {
+ONE_FUNCTION int read_line_by_token(int session) {
     int volatile line_number = session * 100 + 8;
     try {
         the_timer->async_wait(greenback::use_portal); // line: read_line_by_token
@@ -71,19 +67,19 @@ SHOWN int read_line_by_token(int session) {
     return line_number;
 }
 
-SHOWN void serve(int session) {
+ONE_FUNCTION void serve(int session) {
     int const line = read_line(session);
     check(line == session * 100 + 7, "the line that was read");
     ++ended;
 }
 
-SHOWN void serve_mail(int session) {
+ONE_FUNCTION void serve_mail(int session) {
     greenback::label_portal("mail session");
     serve(session);
     GOES_ON;
 }
 
-SHOWN void serve_by_token(int session) {
+ONE_FUNCTION void serve_by_token(int session) {
     int const line = read_line_by_token(session);
     check(line == session * 100 + 8, "the line that was read by use_portal");
     ++ended;
@@ -113,7 +109,7 @@ asio::awaitable<int> read_file(int session) {
     co_return session;
 }
 
-SHOWN void copy_file(int session) {
+ONE_FUNCTION void copy_file(int session) {
     greenback::label_portal("file copy");
     int const result = greenback::await_(read_file(session)); // line: copy_file
     check(result == session, "the result of a coroutine");
@@ -123,7 +119,7 @@ SHOWN void copy_file(int session) {
 // Another one, which calls synchronous code that waits.
 asio::awaitable<int> reading_coroutine(int session) { co_return read_line(session); }
 
-SHOWN void serve_through_coroutine(int session) {
+ONE_FUNCTION void serve_through_coroutine(int session) {
     int const line = greenback::await_(reading_coroutine(session));
     check(line == session * 100 + 7, "the line that was read in a coroutine");
     ++ended;
@@ -132,13 +128,13 @@ SHOWN void serve_through_coroutine(int session) {
 // C code in between: the comparison that it calls awaits.
 bool compared_first = true;
 
-SHOWN int compare(void const* a, void const* b) {
+ONE_FUNCTION int compare(void const* a, void const* b) {
     if (std::exchange(compared_first, false))
         read_line(9);
     return *static_cast<int const*>(a) - *static_cast<int const*>(b);
 }
 
-SHOWN void sort_slowly(int) {
+ONE_FUNCTION void sort_slowly(int) {
     int numbers[] = {3, 1, 2};
     std::qsort(numbers, 3, sizeof(int), compare);
     check(numbers[0] == 1 && numbers[1] == 2 && numbers[2] == 3, "what was sorted");
@@ -173,7 +169,7 @@ struct worker {
     static void* run(void* self);
 };
 
-SHOWN void crunch(worker& w) {
+ONE_FUNCTION void crunch(worker& w) {
     greenback::label_portal(w.label);
     auto const work = [&w] {
         w.is_busy.release();
@@ -187,7 +183,7 @@ SHOWN void crunch(worker& w) {
     GOES_ON;
 }
 
-SHOWN void* worker::run(void* self) {
+ONE_FUNCTION void* worker::run(void* self) {
     asio::io_context loop(1);
     asio::co_spawn(loop, greenback::with_portal_run_sync(crunch, std::ref(*static_cast<worker*>(self))),
                    asio::detached);
@@ -205,7 +201,7 @@ worker above{"above"}, below{"below"}, visitor{"visitor", true};
 
 } // namespace
 
-extern "C" [[gnu::noinline]] void wait_for_debugger() {
+extern "C" ONE_FUNCTION void wait_for_debugger() {
     if (waits_for_debugger) {
         std::puts("in place");
         std::fflush(stdout);
@@ -219,7 +215,7 @@ extern "C" [[gnu::noinline]] void wait_for_debugger() {
 int volatile steps = 0;
 
 /// Where the debugger looks, and from where it takes some steps.
-extern "C" [[gnu::noinline]] void all_in_place() {
+extern "C" ONE_FUNCTION void all_in_place() {
     wait_for_debugger();
     steps = 1;
     steps = 2;
@@ -228,13 +224,13 @@ extern "C" [[gnu::noinline]] void all_in_place() {
 namespace {
 
 // A portal that runs an event loop in which another one runs.
-SHOWN void nested_portal() {
+ONE_FUNCTION void nested_portal() {
     greenback::label_portal("nested");
     all_in_place();
     GOES_ON;
 }
 
-SHOWN void runs_nested_loop() {
+ONE_FUNCTION void runs_nested_loop() {
     greenback::label_portal("outer");
     asio::io_context loop(1);
     asio::co_spawn(loop, greenback::with_portal_run_sync(nested_portal), asio::detached);
@@ -242,7 +238,7 @@ SHOWN void runs_nested_loop() {
     GOES_ON;
 }
 
-SHOWN void start_workers() {
+ONE_FUNCTION void start_workers() {
     char const here = 0;
     auto const region = reinterpret_cast<std::uintptr_t>(&here);
     if (reinterpret_cast<std::uintptr_t>(above.stack) < region) // this kernel puts the next above the last

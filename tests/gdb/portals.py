@@ -90,7 +90,7 @@ def site(name):
     return 'await_ at %s:%d in ' % (source, LINES[name])
 
 
-# ---- what is to be seen, in a process and in its dump -----------------------------------------------------------------
+# ---- what is to be seen, in a process and in its dump -------------------------------------------------------------
 
 def test_list():
     output = run('info portals')
@@ -101,7 +101,7 @@ def test_list():
     for number, (label, name, _) in list(enumerate(WAITING, 1)) + [(LAST, ON_OTHER_STACK)]:
         if name:
             check_match(re.escape(site(name)) + r'.*\b%s\(' % name, row[number])
-        check_match(r'^\S* +%d +%s *\d+ of 64 KiB +(boost::)?asio::any_io_executor ' % (number, label or ''), row[number])
+        check_match(r'^ +%d +%s *\d+ of 64 KiB +(boost::)?asio::any_io_executor ' % (number, label or ''), row[number])
     check_match(r'use_portal of (boost::)?asio::.*initiate_async_wait', row[6])
     for number, label in enumerate(RUNNING, OUTER):
         check_match(r'^\S* +%d +%s +64 KiB .*running on thread \d+' % (number, label), row[number])
@@ -123,8 +123,8 @@ def test_backtraces():
             check(len(frames) == len(functions), '%d frames are to be in' % len(functions), output)
         if debug != 'none' and name:
             check_match(r'^#\d+ .*\b%s \(.* at %s:%d$' % (name, re.escape(source), LINES[name]), output)
-        hidden = re.search(r'^\((\d+) frames of greenback, Asio and the standard library not shown: portal %d bt -all\)$'
-                           % number, output, re.MULTILINE)
+        hidden = re.search(r'^\((\d+) frames of greenback, Asio and the standard library not shown: '
+                           r'portal %d bt -all\)$' % number, output, re.MULTILINE)
         check(hidden is not None, 'the number of hidden frames is to be in', output)
 
         everything = run('portal %d bt -all' % number)
@@ -230,7 +230,7 @@ def test_all():
     test_errors()
 
 
-# ---- a process only ---------------------------------------------------------------------------------------------------
+# ---- a process only -----------------------------------------------------------------------------------------------
 
 def poke(form, address, value):
     gdb.selected_inferior().write_memory(address, int(value).to_bytes(form, 'little'))
@@ -295,8 +295,8 @@ def test_switches():
             if state in output:
                 states.add(state)
                 number = next(n for n, row in rows(output).items() if state in row)
-                check_match(r'^error: Portal \d+ (runs, or is being left; no thread|is being entered or left on thread \d)',
-                            run('portal %d' % number))
+                check_match(r'^error: Portal \d+ (runs, or is being left; no thread|'
+                            r'is being entered or left on thread \d)', run('portal %d' % number))
                 run('portal %d bt' % number)
         run('stepi')
     check(len(states) > 0, 'a switch was to be seen in between')
@@ -336,8 +336,8 @@ def load(script):
 
 
 def everything_seen():
-    """Without the numbers of threads, and their names, which a dump does not have; and without what gdb says of registers
-    that a dump has not."""
+    """Without the numbers of threads, and their names, which a dump does not have; and without what gdb says of the
+    registers that it does not have."""
     output = run('info portals') + run('portal apply all bt -all')
     output = re.sub(r'^warning: Section `\.reg.*\n', '', output, flags=re.MULTILINE)
     return re.sub(r'thread \d+( ".*?")?', 'a thread', output)

@@ -21,7 +21,7 @@ import gdb
 import gdb.unwinder
 from gdb.FrameDecorator import FrameDecorator
 
-# ---- The program's memory -------------------------------------------------------------------------------------------
+# ---- The program's memory ---------------------------------------------------------------------------------------
 
 PAGE = 4096
 
@@ -48,7 +48,7 @@ def read_string(address, longest=8192):
     return text[:longest].decode(errors='replace')
 
 
-# ---- What the library says of itself: src/debug_layout.hpp ------------------------------------------------------------
+# ---- What the library says of itself: src/debug_layout.hpp --------------------------------------------------------
 
 class Layout:
     """The fields of `greenback_debug_layout`, by their names."""
@@ -136,7 +136,7 @@ def saved_registers(context):
     return registers
 
 
-# ---- Names ------------------------------------------------------------------------------------------------------------
+# ---- Names --------------------------------------------------------------------------------------------------------
 
 @functools.lru_cache(maxsize=4096)
 def type_of_mangled(name):
@@ -171,11 +171,13 @@ def without_template_arguments(function):
 
 
 # None of these opens or closes anything.
-NO_BRACKETS = re.compile(r'\boperator\s*(\(\)|\[\]|<=>|<<=?|>>=?|->\*?|[<>]=?)|\(anonymous namespace\)|decltype\(auto\)')
+NO_BRACKETS = re.compile(r'\boperator\s*(\(\)|\[\]|<=>|<<=?|>>=?|->\*?|[<>]=?)|'
+                         r'\(anonymous namespace\)|decltype\(auto\)')
 
 
 def outside_of_brackets(function):
-    """The places of what gdb calls a function, up to its parameters, that stand in no < > or { }, and where that ends."""
+    """The places of a function's name as gdb has it, up to its parameters, that stand in no < > or { }; and where those
+    begin."""
     text = NO_BRACKETS.sub(lambda match: '_' * len(match.group()), function)
     places, depth = [], 0
     for place, c in enumerate(text):
@@ -212,14 +214,14 @@ INTERNAL = re.compile(r'''
   | greenback_(fiber|visit)_
   | (__morestack|(jump|make|ontop)_fcontext)$
   | std::(__\w+::)*(
-        (__)?invoke | (__)?apply | reference_wrapper$ | reference_wrapper::operator | _Function_handler | function::operator
-      | __function:: | move_only_function::operator | (experimental::)?coroutine_handle
+        (__)?invoke | (__)?apply | (reference_wrapper|function|move_only_function)::operator | _Function_handler
+      | __function:: | (experimental::)?coroutine_handle | thread::_
     )
 ''', re.VERBOSE)
 
 
-# By the file, what has no name that tells: gdb does not always say of what a lambda, or a class in a function, is a part.
-INTERNAL_FILE = re.compile(r'(^|/)(greenback|asio/(detail|impl|experimental))/.*\.[hi]pp$')
+# By its file what has no name that tells: gdb need not say what a lambda, or a class in a function, is a part of.
+INTERNAL_FILE = re.compile(r'(^|/)(include/greenback|asio/(detail|impl|experimental))/.*\.[hi]pp$')
 
 
 def is_internal(frame):
@@ -232,7 +234,7 @@ def is_internal(frame):
     return symtab is not None and INTERNAL_FILE.search(symtab.filename) is not None
 
 
-# ---- Portals ----------------------------------------------------------------------------------------------------------
+# ---- Portals ------------------------------------------------------------------------------------------------------
 
 class Site:
     """A std::source_location: where something was awaited, if anything was."""
@@ -338,7 +340,7 @@ class Finder:
 
     def __init__(self):
         self.layout = Layout()
-        self.missing = 0  # records where there is nothing, which are of fibers that are just being made, or not in the dump
+        self.missing = 0  # records where there is nothing: of fibers that are just being made, or not in the dump
         self._labels = self._read_labels()
 
     def portals(self):
@@ -551,7 +553,7 @@ def counted(n, noun):
     return '1 ' + noun if n == 1 else '%d %ss' % (n, noun)
 
 
-# ---- The portal that is chosen ----------------------------------------------------------------------------------------
+# ---- The portal that is chosen ------------------------------------------------------------------------------------
 
 class PortalUnwinder(gdb.unwinder.Unwinder):
     """While a portal is chosen, says that the thread's innermost frame was called by the portal's innermost one. So gdb
@@ -590,8 +592,8 @@ class PortalUnwinder(gdb.unwinder.Unwinder):
         return self.portal is not None and thread is not None and thread.ptid == self.thread
 
     def __call__(self, pending_frame):
-        # Not that of level 0: functions that are inlined there have lower levels. Those that have called it are not both
-        # at this instruction and with this stack pointer.
+        # Not that of level 0: functions that are inlined there have lower levels. Those that have called it are not at
+        # this instruction with this stack pointer.
         if not self.is_in_force() or \
                 self.here != (int(pending_frame.read_register('pc')), int(pending_frame.read_register('sp'))):
             return None
@@ -728,7 +730,7 @@ def select_first_frame_of_thread(portal):
     gdb.newest_frame().select()
 
 
-# ---- Commands ---------------------------------------------------------------------------------------------------------
+# ---- Commands -----------------------------------------------------------------------------------------------------
 
 def reports_errors(invoke):
     """gdb.GdbError is printed as it is; of other errors gdb says that they come from a script."""
@@ -779,18 +781,18 @@ one that is chosen is marked by an asterisk. The numbers are valid until the pro
 class PortalCommand(gdb.Command):
     """Choose a portal, or run a command in one.
 Usage: portal              which portal is chosen
-       portal N            choose portal N, which is suspended: bt, up, frame, info locals, ... then concern it, until the
-                           program goes on
+       portal N            choose portal N, which is suspended: bt, up, frame, info locals, ... then concern it, until
+                           the program goes on
        portal none         back to the thread
        portal N COMMAND    run COMMAND in portal N
        portal apply NUMBERS COMMAND
                            run COMMAND in each: NUMBERS are all, or as in 2,5-7
        portal COMMAND      run COMMAND in the chosen portal
 
-`portal N bt` leaves out the frames of greenback, Asio and the standard library; `portal N bt -all` shows them. The first
-frame is the thread's; those of the portal follow it. `finish` lets the program run until the portal's function returns;
-`step` and `next` are the thread's. A portal that runs is its thread's: `portal N bt` shows that, and to choose it, choose
-the thread."""
+`portal N bt` leaves out the frames of greenback, Asio and the standard library; `portal N bt -all` shows them. Frame 0
+is the thread's; those of the portal follow it. `finish` lets the program run until the portal's function returns; with
+`step` and `next` the thread goes on. A portal that runs is its thread's: `portal N bt` shows that, and to choose it,
+choose the thread."""
 
     def __init__(self):
         super().__init__('portal', gdb.COMMAND_STACK, gdb.COMPLETE_NONE)
@@ -885,7 +887,7 @@ the thread."""
             frames_filter.shows_internal, frames_filter.of_thread = False, 0
 
 
-# ---- Registration -----------------------------------------------------------------------------------------------------
+# ---- Registration -------------------------------------------------------------------------------------------------
 
 def drop_choice(_event=None):
     unwinder.drop()
