@@ -23,10 +23,10 @@ std::string file_and_line(std::string_view file, unsigned line) {
     return std::string(file) += ':' + std::to_string(line);
 }
 
-/// What is waited for, or was last.
+/// What was waited for.
 std::string awaited(std::source_location site) {
     if (detail::is_use_portal(site))
-        return std::string(detail::operation_at(site)) += " by use_portal";
+        return ("wait for " + std::string(detail::operation_at(site))) += " by use_portal";
     return "await_ at " + file_and_line(site.file_name(), site.line()) + " in " + site.function_name();
 }
 
@@ -37,10 +37,9 @@ std::string headline(portal_info const& p) {
     text += id;
     if (p.label)
         ((text += " \"") += p.label) += '"';
-    bool const waits = p.state == portal_state::suspended;
-    text += waits ? ": suspended" : ": running";
-    if (p.site.line() != 0)
-        (text += waits ? ", " : ", last ") += awaited(p.site);
+    text += p.state == portal_state::suspended ? ": suspended" : ": running";
+    if (p.site.line() != 0) // the last also for one that is suspended: it may be a coroutine that waits, after that
+        (text += ", last ") += awaited(p.site);
     text += "\n    stack ";
     text += p.stack_used != 0 ? kib(p.stack_used) + " of " + kib(p.stack_size) : kib(p.stack_size);
     text += " KiB";

@@ -148,9 +148,9 @@ TEST_CASE("a portal that waits for an operation is seen with the operation's typ
 #endif
     std::string const text = dump();
     CAPTURE(text);
-    CHECK(contains(text, ": suspended, asio::basic_waitable_timer<"
+    CHECK(contains(text, ": suspended, last wait for asio::basic_waitable_timer<"
                          "std::chrono::_V2::steady_clock") +
-              contains(text, ": suspended, boost::asio::basic_waitable_timer<"
+              contains(text, ": suspended, last wait for boost::asio::basic_waitable_timer<"
                              "std::chrono::_V2::steady_clock") +
               contains(text, "basic_waitable_timer<std::chrono::steady_clock") >=
           1);
@@ -382,7 +382,7 @@ TEST_CASE("a dump tells what people want to know", "[dump_portals]") {
     test::run_all(context);
     CAPTURE(text);
     CHECK(contains(text, "greenback: 2 portals, 1 suspended\n"));
-    CHECK(contains(text, " \"mail session\": suspended, await_ at "));
+    CHECK(contains(text, " \"mail session\": suspended, last await_ at "));
     CHECK(contains(text, "dump_portals.cpp:" + std::to_string(dump_test::line_of_bottom) + " in "));
     CHECK(contains(text, ": running, last await_ at "));
     CHECK(contains(text, " KiB, executor "));

@@ -18,16 +18,22 @@ enum class portal_state { suspended, running };
 /// What can be said of one portal, at some moment.
 struct portal_info {
     portal_state state;
-    void const* id;            ///< of the stack it is on, until its function or task ends; then another may have it
-    char const* label;         ///< see `label_portal`; null: it has none
-    std::source_location site; ///< its `await_`, or the last one if it runs; line() is 0 if there was none yet. For
-                               ///< `use_portal` a place in use_portal.hpp, and the operation's type in function_name()
-    std::type_info const* executor; ///< of its task; null if that can't be told
-    std::size_t stack_size;         ///< bytes, without the guard
-    std::size_t stack_used;         ///< bytes, by a suspended one; 0 if it runs
-    std::span<void* const>
-        backtrace; ///< of a suspended one, innermost first, up to 64 addresses in functions, of which
-                   ///< each but the first is where a call returns to; valid during the visit
+    /// Of the stack it is on, until its function or task ends; then another portal may have it.
+    void const* id;
+    /// See `label_portal`; null: it has none.
+    char const* label;
+    /// Its last `await_`: where it waits, unless a coroutine of its task has gone on from there. `line()` is 0 if there
+    /// was none yet. For `use_portal` a place in use_portal.hpp, with the operation's type in `function_name()`.
+    std::source_location site;
+    /// Of its task; null if that can't be told.
+    std::type_info const* executor;
+    /// In bytes, without the guard.
+    std::size_t stack_size;
+    /// Of a suspended one, in bytes; 0 if it runs, or waits on a stack that somebody else has made.
+    std::size_t stack_used;
+    /// Of a suspended one: up to 64 addresses in functions, innermost first; each but the first is where a call returns
+    /// to. Valid during the visit. Empty where nothing is known: Linux on x86-64 and AArch64 is known.
+    std::span<void* const> backtrace;
 };
 
 /// Calls `visit(info, argument)` for each portal of this process.
