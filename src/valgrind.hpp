@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// What valgrind has to be told. Where its header is missing, or with NVALGRIND, nothing.
+//
+// A program that is not under valgrind pays for each question some instructions without an effect. None is on the way of
+// a switch: valgrind sees for itself where the stack pointer goes.
+#pragma once
+
+#if defined(__has_include) && !defined(NVALGRIND)
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#define GREENBACK_VALGRIND 1
+#endif
+#endif
+
+namespace greenback::detail::valgrind {
+
+inline bool runs_this() noexcept {
+#if defined(GREENBACK_VALGRIND)
+    return RUNNING_ON_VALGRIND != 0;
+#else
+    return false;
+#endif
+}
+
+/// Says that what is from `bottom` up to `top` is a stack of its own.
+///
+/// Without it, memcheck takes a change of the stack pointer for a switch only if it is larger than 2 MB. A portal may be
+/// nearer than that to the one that enters it, or to the stack of its thread: then all in between would count as frames,
+/// which a call makes undefined and a return takes away, and whatever is there would be reported. Other portals' stacks
+/// and records are there.
+/// @returns what `forget_stack` is to be given
+inline unsigned know_stack([[maybe_unused]] void const* bottom, [[maybe_unused]] void const* top) noexcept {
+#if defined(GREENBACK_VALGRIND)
+    return VALGRIND_STACK_REGISTER(bottom, static_cast<char const*>(top) - 1); // it wants the last byte
+#else
+    return 0;
+#endif
+}
+inline void forget_stack([[maybe_unused]] unsigned stack) noexcept {
+#if defined(GREENBACK_VALGRIND)
+    VALGRIND_STACK_DEREGISTER(stack);
+#endif
+}
+
+} // namespace greenback::detail::valgrind
