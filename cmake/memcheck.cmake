@@ -1,12 +1,12 @@
 # greenback_add_memcheck_test(<name> <target> [<argument>...]): a test that memcheck has nothing to say of a program. Not
-# where valgrind is missing, nor its header, from which the library has what it tells it of fibers; and not with a
-# sanitizer, which doesn't run under valgrind.
+# where valgrind is missing, or its headers, from which the library has what it tells it of fibers; nor with a sanitizer,
+# which doesn't run under valgrind.
 find_program(greenback_valgrind valgrind)
-find_path(greenback_valgrind_header valgrind/valgrind.h)
+find_path(greenback_valgrind_header valgrind/memcheck.h)
 mark_as_advanced(greenback_valgrind greenback_valgrind_header)
 
 if(NOT greenback_valgrind OR NOT greenback_valgrind_header)
-    message(STATUS "valgrind or its header not found (on Debian: valgrind): no program is run under memcheck")
+    message(STATUS "valgrind or its headers not found (on Debian: valgrind): no program is run under memcheck")
     set(greenback_runs_memcheck OFF)
 elseif(CMAKE_CXX_FLAGS MATCHES "-fsanitize=|-DNVALGRIND")
     set(greenback_runs_memcheck OFF)

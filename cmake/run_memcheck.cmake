@@ -1,5 +1,5 @@
-# Runs the program after "--" under memcheck. Succeeds only if the program does, and if memcheck has said nothing but that
-# there is nothing to say. Not with -q: it would hide the warning of a switch of stacks, too.
+# Runs the program after "--" under memcheck. Succeeds only if the program does, and if memcheck has said nothing but
+# that there is nothing to say. Not with -q: it would hide the warning of a switch of stacks, too.
 set(program "")
 set(is_program OFF)
 math(EXPR last "${CMAKE_ARGC} - 1")

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
-// Run under memcheck, which must not report anything: portals that enter others, whose stacks are neighbours; more portals
-// than a thread keeps, so that stacks are used for a second fiber; stacks of another allocator; tasks that are destroyed
-// while they wait; threads, whose stacks may be near; visits to the thread's stack.
+// Run under memcheck, which must not report anything: portals that enter others, whose stacks are neighbours; more
+// portals than a thread keeps, so that stacks are used for a second fiber; portals on stacks that somebody else's fiber
+// was on; stacks of another allocator; tasks that are destroyed while they wait; threads, whose stacks may be near;
+// visits to the thread's stack.
 
 #include <asio.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
 #include <greenback/greenback.hpp>
 #include <greenback/on_task_stack.hpp>
 
+#include <boost/context/fiber.hpp>
 #include <boost/context/fixedsize_stack.hpp>
+#include <valgrind/valgrind.h>
 
 #include <cstddef>
 #include <cstdio>
@@ -18,6 +21,7 @@
 #include <numeric>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -67,8 +71,8 @@ int tree(int depth) {
     int const here = wait_in_a_frame(1);
     if (depth == 1)
         return here;
-    auto const [left, right] = await_(greenback::with_portal_run_sync(tree, depth - 1) &&
-                                      greenback::with_portal_run_sync(tree, depth - 1));
+    auto const [left, right] =
+        await_(greenback::with_portal_run_sync(tree, depth - 1) && greenback::with_portal_run_sync(tree, depth - 1));
     return left + here + right;
 }
 
@@ -92,13 +96,49 @@ int many_portals() {
     return sum;
 }
 
+/// As `greenback::pooled_stack`, for somebody who doesn't tell valgrind of its stacks.
+class known_stack : public greenback::pooled_stack {
+public:
+    boost::context::stack_context allocate() {
+        auto const stack = pooled_stack::allocate();
+        char* const top = static_cast<char*>(stack.sp);
+        id_ = VALGRIND_STACK_REGISTER(top - stack.size, top - 1);
+        return stack;
+    }
+    void deallocate(boost::context::stack_context& stack) {
+        VALGRIND_STACK_DEREGISTER(id_);
+        pooled_stack::deallocate(stack);
+    }
+
+private:
+    unsigned id_ = 0;
+};
+
+/// Somebody else's fiber on stacks of the pool, whose frames are where the record of a portal's fiber will be.
+int others_before() {
+    namespace ctx = boost::context;
+    int sum = 0;
+    for (int i = 0; i != 3; ++i) {
+        ctx::fiber other(std::allocator_arg, known_stack(), [&](ctx::fiber&& back) {
+            int volatile frame[300] = {};
+            frame[i] = 1;
+            sum += frame[i];
+            return std::move(back);
+        });
+        other = std::move(other).resume();
+    }
+    std::thread([&] { sum += sum_in_a_tree(); }).join(); // a thread that keeps no stacks yet
+    return sum;
+}
+
 int other_stacks() {
     asio::io_context loop;
     int sum = 0;
     auto const task = [&]() -> asio::awaitable<void> {
         boost::context::fixedsize_stack const small(64 * 1024);
         sum += co_await greenback::with_portal_run_sync(std::allocator_arg, small, nested, 2);
-        sum += co_await greenback::with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(1 << 20), nested, 2);
+        sum +=
+            co_await greenback::with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(1 << 20), nested, 2);
     };
     asio::co_spawn(loop, task(), greenback::rethrow);
     loop.run();
@@ -165,6 +205,7 @@ int main() {
     check("nested portals", sum_in_nested_portals(), 30);
     check("a tree of portals", sum_in_a_tree(), 15);
     check("many portals", many_portals(), 200);
+    check("others before", others_before(), 18);
     check("other stacks", other_stacks(), 6);
     check("destroyed while waiting", destroyed_while_waiting(), 10);
     check("on threads", on_threads(), 135);
