@@ -1,6 +1,6 @@
-# greenback_add_memcheck_test(<name> <target> [<argument>...]): a test that memcheck has nothing to say of a program. Not
-# where valgrind is missing, or its headers, from which the library has what it tells it of fibers; nor with a sanitizer,
-# which doesn't run under valgrind.
+# greenback_add_memcheck_test(<name> <target> [<argument>...]): a test that memcheck has nothing to say of a program.
+# Not where valgrind is missing, or its headers, from which the library has what it tells it of fibers; nor with a
+# sanitizer, which doesn't run under valgrind.
 find_program(greenback_valgrind valgrind)
 find_path(greenback_valgrind_header valgrind/memcheck.h)
 mark_as_advanced(greenback_valgrind greenback_valgrind_header)

@@ -175,6 +175,7 @@ std::size_t guard(void* first, std::size_t stride, std::size_t count, std::size_
         char* const begin = base + i * stride;
         if (!(!forced && try_marker(begin, bytes)) && ::mprotect(begin, bytes, PROT_NONE) != 0)
             return i;
+        valgrind::forbid(begin, bytes);
     }
     return count;
 }
