@@ -9,6 +9,7 @@
 #include "fibers_elsewhere.hpp"
 #include "hold_across_fork.hpp"
 #include "never_destroyed.hpp"
+#include "valgrind.hpp"
 
 #include <greenback/detail/fiber/stack_pool.hpp>
 
@@ -47,6 +48,7 @@ void end_fiber(fiber& f) noexcept {
         switch_in(f);
     }
     sanitizer::forget(f.sanitizers);
+    valgrind::forget_stack(f.valgrind_stack);
     f.own_operation_memory.state.store(operation_memory::none, std::memory_order_relaxed);
     f.set_valid(false);
 }
@@ -83,6 +85,7 @@ fiber* make_fiber(boost::context::stack_context stack, void (*release)(fiber&) n
     auto* f = new (where) fiber;
     f->stack = stack;
     f->release = release;
+    f->valgrind_stack = valgrind::know_stack(f->stack_bottom(), f);
     auto const below = reinterpret_cast<std::uintptr_t>(where) & ~std::uintptr_t(63);
     auto const bottom = reinterpret_cast<std::uintptr_t>(f->stack_bottom());
     f->is_out_at(boost::context::detail::make_fcontext(reinterpret_cast<void*>(below), below - bottom, fiber_entry));

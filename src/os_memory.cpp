@@ -2,6 +2,8 @@
 
 #include "os_memory.hpp"
 
+#include "valgrind.hpp"
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -62,6 +64,11 @@ std::atomic<bool> single_forced{false};   // written by tests only
 bool advise_at_once(range const* ranges, std::size_t count, int advice) noexcept {
     if (several_refused.load(std::memory_order_relaxed) || single_forced.load(std::memory_order_relaxed))
         return false;
+    // Before a version that has the call, valgrind refuses it, and says so in five lines.
+    if (valgrind::runs_this()) {
+        several_refused.store(true, std::memory_order_relaxed);
+        return false;
+    }
     std::array<iovec, most_ranges> pieces; // NOLINT: filled as far as it is read
     std::size_t bytes = 0;
     for (std::size_t i = 0; i != count; ++i) {
@@ -168,6 +175,7 @@ std::size_t guard(void* first, std::size_t stride, std::size_t count, std::size_
         char* const begin = base + i * stride;
         if (!(!forced && try_marker(begin, bytes)) && ::mprotect(begin, bytes, PROT_NONE) != 0)
             return i;
+        valgrind::forbid(begin, bytes);
     }
     return count;
 }

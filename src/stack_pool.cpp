@@ -11,6 +11,8 @@
 #include "stack_region.hpp"
 #include "stack_shortage.hpp"
 #include "stack_size.hpp"
+#include "valgrind.hpp"
+
 #include <greenback/detail/fiber/sanitizer.hpp>
 
 #include <greenback/stack.hpp>
@@ -76,9 +78,10 @@ public:
             std::size_t const n = std::min(count, evicted.size());
             for (std::size_t i = 0; i != n; ++i) {
                 // What ran here may have ended without leaving its frames (a jump, a killed fiber): their red
-                // zones would be false alarms for the next user. New memory has none, so this is the only
-                // place.
+                // zones would be false alarms for the next user. Memcheck has false alarms for where frames were
+                // left, if the next user has a record there. New memory has neither, so this is the only place.
                 sanitizer::unpoison(stacks[i].bottom(), stacks[i].size);
+                valgrind::allow(stacks[i].bottom(), stacks[i].size);
             }
             std::size_t evictions = 0;
             {

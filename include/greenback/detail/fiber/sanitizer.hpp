@@ -21,9 +21,21 @@ struct fiber_state {
     void* asan_fake_stack = nullptr;      ///< the fiber's, while it is out
     void const* resumer_bottom = nullptr; ///< these two: the resumer's stack, learned on every way in
     std::size_t resumer_size = 0;
-    void* tsan_fiber = nullptr; ///< made on the first way in
+    void* tsan_fiber = nullptr; ///< made on the first way in, or where it is named before that
     void* tsan_resumer = nullptr;
 };
+
+/// What ThreadSanitizer calls the fiber in its reports, where they say which threads there are: "Thread T2 'greenback
+/// portal' (tid=0, running)". It keeps a copy, of 63 characters at most. The fiber keeps its name in a cache: whoever has
+/// named it for one portal names it again, with `portal_name`, when that is over.
+inline constexpr char const* portal_name = "greenback portal";
+inline void name([[maybe_unused]] fiber_state& s, [[maybe_unused]] char const* what) noexcept {
+#if defined(GREENBACK_TSAN)
+    if (!s.tsan_fiber) // as it has not been in yet
+        s.tsan_fiber = __tsan_create_fiber(0);
+    __tsan_set_fiber_name(s.tsan_fiber, what);
+#endif
+}
 
 /// On the resumer's side, with the fiber's stack. @returns what `after_switch_in` is to be given
 GREENBACK_SWITCH_PATH inline void* before_switch_in([[maybe_unused]] fiber_state& s,
@@ -37,7 +49,7 @@ GREENBACK_SWITCH_PATH inline void* before_switch_in([[maybe_unused]] fiber_state
     // The current TSan fiber is asked each time: the resumer may itself be a fiber, and another one every time.
     s.tsan_resumer = __tsan_get_current_fiber();
     if (!s.tsan_fiber)
-        s.tsan_fiber = __tsan_create_fiber(0);
+        name(s, portal_name);
     __tsan_switch_to_fiber(s.tsan_fiber, 0);
 #endif
     return fake_stack;
