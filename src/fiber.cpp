@@ -30,6 +30,7 @@ extern "C" [[gnu::used, gnu::noinline]] void greenback_fiber_main(boost::context
     sanitizer::after_first_switch_in(f.sanitizers);
     do {
         f.job(f.argument);
+        sanitizer::name(f.sanitizers, sanitizer::portal_name); // a label was this portal's
         f.busy.store(false, std::memory_order_relaxed);
         switch_out(f);
     } while (!sanitizer::ends_fibers || !f.ending);

@@ -4,7 +4,6 @@
 // only an atomic with relaxed order says so: hence it is reported each time.
 
 #include <asio.hpp>
-#include <greenback/detail/fiber/portal_base.hpp>
 #include <greenback/greenback.hpp>
 
 #include <atomic>
@@ -21,8 +20,7 @@ void first() {
 }
 
 void second() {
-    namespace d = greenback::detail;
-    d::sanitizer::name(d::this_thread().current->own_fiber().sanitizers, "the portal that is late");
+    greenback::label_portal("the portal that is late");
     while (!first_is_over.load(std::memory_order_relaxed))
         std::this_thread::yield();
     shared = 2;
@@ -33,6 +31,9 @@ void second() {
 int main() {
     asio::io_context here(1);
     asio::io_context there(1);
+    greenback::spawn(here, [] { greenback::label_portal("one that was there before"); }, greenback::rethrow);
+    here.run();
+    here.restart();
     greenback::spawn(here, first, greenback::rethrow);
     greenback::spawn(there, second, greenback::rethrow);
     std::thread other([&] { there.run(); });

@@ -26,8 +26,8 @@ struct fiber_state {
 };
 
 /// What ThreadSanitizer calls the fiber in its reports, where they say which threads there are: "Thread T2 'greenback
-/// portal' (tid=0, running)". It keeps a copy, of 63 characters at most. The fiber keeps its name in a cache: whoever has
-/// named it for one portal names it again, with `portal_name`, when that is over.
+/// portal' (tid=0, running)". It keeps a copy, of 63 characters at most. The fiber keeps its name in a cache: its main
+/// loop gives it back the first one when a portal is over.
 inline constexpr char const* portal_name = "greenback portal";
 inline void name([[maybe_unused]] fiber_state& s, [[maybe_unused]] char const* what) noexcept {
 #if defined(GREENBACK_TSAN)
@@ -124,14 +124,6 @@ inline void forget([[maybe_unused]] fiber_state& s) noexcept {
     if (s.tsan_fiber)
         __tsan_destroy_fiber(s.tsan_fiber);
     s.tsan_fiber = nullptr;
-#endif
-}
-
-/// What ThreadSanitizer is to call the fiber, which runs.
-inline void name([[maybe_unused]] fiber_state& s, [[maybe_unused]] char const* literal) noexcept {
-#if defined(GREENBACK_TSAN)
-    if (s.tsan_fiber)
-        __tsan_set_fiber_name(s.tsan_fiber, literal);
 #endif
 }
 
