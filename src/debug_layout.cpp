@@ -44,7 +44,7 @@ static_assert(sizeof(std::source_location) == sizeof(void*));
     .region_handed_out = offsetof(region, handed_out),
     .labels_older = offsetof(label_table, older),
     .labels_count = offsetof(label_table, count),
-    .labels_texts = offsetof(label_table, texts),
+    .labels_texts = offsetof(label_table, labels),
     .magic_value = fiber::magic_value,
     .classes = &pool_classes,
     .first_elsewhere = &first_fiber_elsewhere,

@@ -56,7 +56,7 @@ struct debug_layout {
     // The table of labels.
     std::uint32_t labels_older;
     std::uint32_t labels_count;
-    std::uint32_t labels_texts;
+    std::uint32_t labels_texts; ///< of pointers
 
     std::uint32_t unused = 0;
 

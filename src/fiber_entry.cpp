@@ -11,6 +11,8 @@
 // further up if it had left by `jump`, which no call frame information knows of: the instruction that it goes on with
 // tells (a program may contain both forms of `jump`, and the resumer's place may be that of a visit, on_task_stack.cpp).
 //
+// With -flto this file alone is compiled without (CMakeLists.txt): what it defines would not be found.
+//
 // No exception gets here: the main loop is noexcept, and so is each job. So this decides what is printed, never what
 // is run.
 //

@@ -19,11 +19,11 @@ constinit never_destroyed<std::mutex> adding_labels;
 
 [[maybe_unused]] int const across_fork = hold_across_fork<adding_labels>();
 
-char const** find(char const* literal) noexcept {
+label* find(char const* literal) noexcept {
     for (label_table* t = newest_labels.load(std::memory_order_acquire); t; t = t->older)
         for (std::size_t i = 0, end = t->count.load(std::memory_order_acquire); i != end; ++i)
-            if (t->texts[i] == literal)
-                return &t->texts[i];
+            if (t->labels[i].text == literal)
+                return &t->labels[i];
     return nullptr;
 }
 
@@ -31,11 +31,11 @@ char const** find(char const* literal) noexcept {
 
 constinit std::atomic<label_table*> newest_labels{nullptr};
 
-void* intern_label(char const* literal) noexcept {
-    if (char const** const known = find(literal))
+label* intern_label(char const* literal) noexcept {
+    if (label* const known = find(literal))
         return known;
     std::scoped_lock const lock(*adding_labels);
-    if (char const** const known = find(literal)) // added meanwhile
+    if (label* const known = find(literal)) // added meanwhile
         return known;
     label_table* t = newest_labels.load(std::memory_order_relaxed);
     if (!t || t->count.load(std::memory_order_relaxed) == label_table::capacity) {
@@ -47,17 +47,18 @@ void* intern_label(char const* literal) noexcept {
         newest_labels.store(t, std::memory_order_release);
     }
     std::size_t const i = t->count.load(std::memory_order_relaxed);
-    t->texts[i] = literal;
+    t->labels[i].text = literal;
     t->count.store(i + 1, std::memory_order_release);
-    return &t->texts[i];
+    return &t->labels[i];
 }
 
 char const* label_of(void const* argument) noexcept {
     for (label_table* t = newest_labels.load(std::memory_order_acquire); t; t = t->older) {
         std::size_t const count = t->count.load(std::memory_order_acquire);
-        auto const offset = reinterpret_cast<std::uintptr_t>(argument) - reinterpret_cast<std::uintptr_t>(&t->texts[0]);
-        if (offset < count * sizeof(char const*))
-            return t->texts[offset / sizeof(char const*)];
+        auto const offset =
+            reinterpret_cast<std::uintptr_t>(argument) - reinterpret_cast<std::uintptr_t>(t->labels.data());
+        if (offset < count * sizeof(label))
+            return t->labels[offset / sizeof(label)].text;
     }
     return nullptr;
 }
@@ -72,7 +73,7 @@ void label_portal(char const* literal) noexcept {
     if (!label)
         return;
     detail::fiber& f = portal->own_fiber();
-    __atomic_store_n(&f.argument, label, __ATOMIC_RELAXED);
+    __atomic_store_n(&f.argument, label, __ATOMIC_RELAXED); // others may be looking
     detail::sanitizer::name(f.sanitizers, literal);
 }
 

@@ -15,20 +15,24 @@
 
 namespace greenback::detail {
 
+struct label {
+    char const* text;
+};
+
 /// A part of the table; never freed.
 struct label_table {
     static constexpr std::size_t capacity = 62;
 
-    label_table* older = nullptr;            ///< constant
-    std::atomic<std::size_t> count{0};       ///< only grows, with the lock held, after the new text is in place
-    std::array<char const*, capacity> texts; ///< constant as far as `count` says
+    label_table* older = nullptr;       ///< constant
+    std::atomic<std::size_t> count{0};  ///< only grows, with the lock held, after the new label is in place
+    std::array<label, capacity> labels; ///< constant as far as `count` says
 };
 
 /// The newest part, where gdb begins too. Written with the lock held.
 extern constinit std::atomic<label_table*> newest_labels;
 
-/// @returns what is to stand in `fiber::argument` for this label; null: no memory
-void* intern_label(char const* literal) noexcept;
+/// The one with this text, whose address is to stand in `fiber::argument`; null: no memory.
+label* intern_label(char const* literal) noexcept;
 
 /// The label, if `argument` stands for one; else null.
 char const* label_of(void const* argument) noexcept;
