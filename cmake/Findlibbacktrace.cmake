@@ -1,7 +1,7 @@
 # Finds libbacktrace, which tells file and line of an address: an installed one (github.com/ianlancetaylor/libbacktrace), or
 # the one that Debian's g++ has in its own folder.
 #
-# Variables: libbacktrace_FOUND, libbacktrace_LIBRARY, libbacktrace_INCLUDE_DIR. Target: libbacktrace::libbacktrace.
+# Variables: libbacktrace_FOUND, libbacktrace_LIBRARY, libbacktrace_COPIED_INCLUDE_DIR (its headers and no others).
 
 # Where the compiler looks for its own libraries; clang names g++'s folder.
 execute_process(
@@ -23,14 +23,11 @@ find_package_handle_standard_args(
 )
 mark_as_advanced(libbacktrace_LIBRARY libbacktrace_INCLUDE_DIR)
 
-if(libbacktrace_FOUND AND NOT TARGET libbacktrace::libbacktrace)
-    add_library(libbacktrace::libbacktrace UNKNOWN IMPORTED)
-    # Only the one header: g++'s folder has others, which are not for other compilers.
-    file(COPY "${libbacktrace_INCLUDE_DIR}/backtrace.h" "${libbacktrace_INCLUDE_DIR}/backtrace-supported.h"
-        DESTINATION "${CMAKE_BINARY_DIR}/libbacktrace")
-    set_target_properties(
-        libbacktrace::libbacktrace
-        PROPERTIES IMPORTED_LOCATION "${libbacktrace_LIBRARY}"
-                   INTERFACE_INCLUDE_DIRECTORIES "${CMAKE_BINARY_DIR}/libbacktrace"
+if(libbacktrace_FOUND)
+    # Its headers alone: g++'s folder has others, which are not for other compilers.
+    set(libbacktrace_COPIED_INCLUDE_DIR "${CMAKE_BINARY_DIR}/libbacktrace")
+    file(
+        COPY "${libbacktrace_INCLUDE_DIR}/backtrace.h" "${libbacktrace_INCLUDE_DIR}/backtrace-supported.h"
+        DESTINATION "${libbacktrace_COPIED_INCLUDE_DIR}"
     )
 endif()

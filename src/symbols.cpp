@@ -10,6 +10,7 @@
 
 #include <cxxabi.h>
 #include <dlfcn.h>
+#include <link.h>
 
 #if defined(GREENBACK_LIBBACKTRACE)
 #include <backtrace.h>
@@ -29,10 +30,11 @@ named_call by_dynamic_symbols(std::uintptr_t in_function) {
     }
     std::string_view module = known && found.dli_fname ? found.dli_fname : "?";
     module.remove_prefix(module.rfind('/') + 1);
+    // As addr2line wants it: from the module's beginning, unless that is where it has to be.
+    auto const* const header = static_cast<ElfW(Ehdr) const*>(found.dli_fbase);
+    std::uintptr_t const begin = known && header->e_type != ET_EXEC ? reinterpret_cast<std::uintptr_t>(header) : 0;
     char offset[24];
-    std::snprintf(
-        offset, sizeof offset, "+%#zx",
-        static_cast<std::size_t>(in_function - (known ? reinterpret_cast<std::uintptr_t>(found.dli_fbase) : 0)));
+    std::snprintf(offset, sizeof offset, "+%#zx", static_cast<std::size_t>(in_function - begin));
     result.function.append(module) += offset;
     return result;
 }
