@@ -11,6 +11,7 @@
 #include <cxxabi.h>
 #include <dlfcn.h>
 #include <link.h>
+#include <sys/auxv.h>
 
 #if defined(GREENBACK_LIBBACKTRACE)
 #include <backtrace.h>
@@ -19,24 +20,23 @@
 namespace greenback::detail {
 namespace {
 
-/// By the dynamic symbols, which shared objects have, and programs that are linked with -rdynamic.
-named_call by_dynamic_symbols(std::uintptr_t in_function) {
-    named_call result;
-    Dl_info found{};
-    bool const known = ::dladdr(reinterpret_cast<void*>(in_function), &found) != 0;
-    if (known && found.dli_sname) {
-        result.function = demangled(found.dli_sname);
-        return result;
-    }
-    std::string_view module = known && found.dli_fname ? found.dli_fname : "?";
-    module.remove_prefix(module.rfind('/') + 1);
-    // As addr2line wants it: from the module's beginning, unless that is where it has to be.
+/// A module of the program.
+struct module {
+    std::string_view name;
+    std::uintptr_t begin; ///< what to take from an address to have the one in the file
+    bool is_program;      ///< and no shared object
+};
+
+module module_of(Dl_info const& found) {
+    std::string_view name = found.dli_fname ? found.dli_fname : "?";
+    name.remove_prefix(name.rfind('/') + 1);
+    // A program that is not position-independent is where its file says.
     auto const* const header = static_cast<ElfW(Ehdr) const*>(found.dli_fbase);
-    std::uintptr_t const begin = known && header->e_type != ET_EXEC ? reinterpret_cast<std::uintptr_t>(header) : 0;
-    char offset[24];
-    std::snprintf(offset, sizeof offset, "+%#zx", static_cast<std::size_t>(in_function - begin));
-    result.function.append(module) += offset;
-    return result;
+    std::uintptr_t const begin = header->e_type == ET_EXEC ? 0 : reinterpret_cast<std::uintptr_t>(header);
+    Dl_info program{};
+    bool const is_program =
+        ::dladdr(reinterpret_cast<void*>(::getauxval(AT_PHDR)), &program) != 0 && program.dli_fbase == found.dli_fbase;
+    return {name, begin, is_program};
 }
 
 #if defined(GREENBACK_LIBBACKTRACE)
@@ -129,6 +129,26 @@ std::string demangled(char const* name) {
     return status == 0 && text ? text.get() : name;
 }
 
+/// By the symbols of the program's file, which is there even if another has taken its name; by those that the loader
+/// knows in shared objects, whose files may be others by now.
+named_call symbols::by_name(std::uintptr_t in_function) {
+    Dl_info found{};
+    if (::dladdr(reinterpret_cast<void*>(in_function), &found) == 0)
+        return {"?", {}};
+    if (found.dli_sname)
+        return {demangled(found.dli_sname), {}};
+    module const in = module_of(found);
+    if (in.is_program) {
+        if (!program_)
+            program_.emplace("/proc/self/exe");
+        if (char const* const name = program_->function_at(in_function - in.begin))
+            return {demangled(name), {}};
+    }
+    char offset[24];
+    std::snprintf(offset, sizeof offset, "+%#zx", static_cast<std::size_t>(in_function - in.begin));
+    return {std::string(in.name) += offset, {}};
+}
+
 std::vector<named_call> const& symbols::at(void* address, bool is_return) {
     auto const [place, added] = known_.try_emplace(address);
     std::vector<named_call>& calls = place->second;
@@ -139,7 +159,7 @@ std::vector<named_call> const& symbols::at(void* address, bool is_return) {
     calls = by_debug_information(in_function);
 #endif
     if (calls.empty())
-        calls.push_back(by_dynamic_symbols(in_function));
+        calls.push_back(by_name(in_function));
     for (named_call& call : calls)
         call.is_plumbing = is_plumbing(call);
     return calls;

@@ -2,6 +2,10 @@
 // Addresses in the program, by the names of functions.
 #pragma once
 
+#include "symbol_table.hpp"
+
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -24,7 +28,10 @@ public:
     std::vector<named_call> const& at(void* address, bool is_return);
 
 private:
+    named_call by_name(std::uintptr_t in_function);
+
     std::unordered_map<void*, std::vector<named_call>> known_;
+    std::optional<symbol_table> program_; // made when it is needed
 };
 
 /// `type_info::name` and linkers' names for people; unchanged if they are none.

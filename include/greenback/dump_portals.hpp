@@ -52,9 +52,9 @@ void for_each_portal(void (*visit)(portal_info const&, void*), void* argument);
 /// Writes a paragraph about each portal: its label, what it waits for and where, its stack and executor, and if it is
 /// suspended its backtrace, by the names that the program's symbols give.
 ///
-/// A program that is linked without `-rdynamic` (CMake: ENABLE_EXPORTS) shows its own functions as addresses, which
-/// `addr2line -Cfpe program address…` translates; with CMake's option GREENBACK_LIBBACKTRACE they have file and line,
-/// those of inlined functions too. Frames of the library and of Asio are left out.
+/// With CMake's option GREENBACK_LIBBACKTRACE it has file and line, and functions that were inlined, too. What has no
+/// name, as in a program that was stripped, is told as `module+0x1234`, which `addr2line -Cfpe module 0x1234` explains
+/// where there is a copy with symbols. Functions of the library, of Asio and of the standard library are only counted.
 ///
 /// @throws what `out` throws · std::bad_alloc
 ///
