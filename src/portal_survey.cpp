@@ -18,6 +18,7 @@
 #include <atomic>
 #include <bit>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <source_location>
 
@@ -121,11 +122,11 @@ std::size_t fibers_elsewhere() noexcept {
 
 portal_survey::portal_survey() {
     program_memory const memory;
-    backtrace calls; // NOLINT: filled as far as it is read
+    auto const taken = std::make_unique<backtrace>();
     auto const add = [&](fiber const& f) {
-        if (std::optional<portal_info> const info = look(memory, f).take(calls)) {
-            portals_.push_back({*info, calls_.size(), calls.count});
-            calls_.insert(calls_.end(), calls.calls.begin(), calls.calls.begin() + calls.count);
+        if (std::optional<portal_info> const info = look(memory, f).take(*taken)) {
+            portals_.push_back({*info, calls_.size(), taken->count});
+            calls_.insert(calls_.end(), taken->calls.begin(), taken->calls.begin() + taken->count);
             if (info->state == portal_state::suspended)
                 ++suspended_;
         }

@@ -23,31 +23,28 @@ namespace {
 /// The part of the fiber's stack that is in use, and what was read there.
 class used_stack final : public readable_stack {
 public:
-    used_stack(std::uintptr_t begin, std::uintptr_t end) noexcept : begin_(begin), end_(end) {}
+    used_stack(std::uintptr_t begin, std::uintptr_t end, backtrace& notes) noexcept
+        : begin_(begin), end_(end), notes_(notes) {}
 
     bool load(std::uintptr_t at, std::uintptr_t& value) noexcept override {
         if (at % sizeof(std::uintptr_t) != 0 || at < begin_ || at >= end_ || end_ - at < sizeof(std::uintptr_t) ||
-            count_ == seen_.size())
+            notes_.seen_count == notes_.seen.size())
             return false;
         value = load_word(reinterpret_cast<void const*>(at));
-        seen_[count_++] = {at, value};
+        notes_.seen[notes_.seen_count++] = {at, value};
         return true;
     }
 
     bool is_still_the_same() const noexcept {
-        for (std::size_t i = 0; i != count_; ++i)
-            if (load_word(reinterpret_cast<void const*>(seen_[i].at)) != seen_[i].value)
+        for (std::size_t i = 0; i != notes_.seen_count; ++i)
+            if (load_word(reinterpret_cast<void const*>(notes_.seen[i].at)) != notes_.seen[i].value)
                 return false;
         return true;
     }
 
 private:
-    struct word {
-        std::uintptr_t at, value;
-    };
     std::uintptr_t const begin_, end_;
-    std::array<word, most_calls * 8> seen_; // a frame has its return address and saves up to six registers
-    std::size_t count_ = 0;
+    backtrace& notes_;
 };
 
 /// Of the fiber's code, as it will go on. @returns false where it is not at a place that can be
@@ -78,12 +75,12 @@ bool is_main_loop(frame_registers const& frame) noexcept {
 } // namespace
 
 bool take_backtrace(fiber const& f, stack s, std::uintptr_t at, backtrace& result) noexcept {
-    result.count = 0;
+    result.count = result.seen_count = 0;
     auto const top = reinterpret_cast<std::uintptr_t>(s.top);
     auto const bottom = reinterpret_cast<std::uintptr_t>(s.bottom());
     if (at < bottom || at >= top)
         return f.other.load(std::memory_order_relaxed) == at; // on a stack of somebody else's
-    used_stack used(at, top);
+    used_stack used(at, top, result);
     frame_registers frame;
     if (first_frame(at, used, frame)) {
         do

@@ -13,10 +13,18 @@ namespace greenback::detail {
 
 inline constexpr std::size_t most_calls = 64;
 
-/// Where a fiber's code is: in the first address, and the calls that led there.
+/// Where a fiber's code is: in the first address, and the calls that led there. Not for the stack: who asks may be on a
+/// small one.
 struct backtrace {
     std::array<void*, most_calls> calls;
     std::size_t count = 0;
+
+    // What was read for it, to be read again.
+    struct word {
+        std::uintptr_t at, value;
+    };
+    std::array<word, most_calls * 8> seen; ///< a call has its return address, and saves up to six registers
+    std::size_t seen_count = 0;
 };
 
 /// Takes the backtrace of a fiber on the stack `s` that is out at `at`, the value of `other`. Empty where nothing is known of the

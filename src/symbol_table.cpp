@@ -18,7 +18,7 @@ symbol_table::mapping::mapping(char const* path) noexcept {
     int const file = ::open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return;
-    struct stat status {};
+    struct stat status{};
     if (::fstat(file, &status) == 0 && status.st_size > 0) {
         size = static_cast<std::size_t>(status.st_size);
         void* const mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);

@@ -156,8 +156,8 @@ private:
     std::uintptr_t const pc_;
     std::uintptr_t location_ = 0;
     frame_rules now_;
-    frame_rules first_; ///< those of `common`
-    std::array<frame_rules, 4> remembered_;
+    frame_rules first_;                     ///< those of `common`
+    std::array<frame_rules, 2> remembered_; ///< compilers remember one
     std::size_t depth_ = 0;
 };
 
