@@ -27,7 +27,7 @@
 #include <vector>
 
 #if defined(__GLIBC__)
-#include <execinfo.h>
+#include <unwind.h>
 #endif
 
 using greenback::await_;
@@ -38,10 +38,22 @@ using namespace test;
 namespace {
 
 #if defined(__GLIBC__)
-/// How many calls lie between the innermost code and the end of its stack, this function's own included.
+/// How many calls lie between the innermost code and the beginning of the portal's stack, this function's own included.
 [[gnu::noinline]] int depth_of_stack() {
-    std::array<void*, 64> calls;
-    return ::backtrace(calls.data(), static_cast<int>(calls.size()));
+    struct search {
+        greenback::detail::fiber const& on;
+        int depth;
+    } found{greenback::detail::raw_current_portal()->own_fiber(), 0};
+    _Unwind_Backtrace(
+        [](_Unwind_Context* context, void* to) {
+            auto& s = *static_cast<search*>(to);
+            if (!s.on.holds(reinterpret_cast<void*>(_Unwind_GetCFA(context))))
+                return _URC_END_OF_STACK;
+            ++s.depth;
+            return _URC_NO_REASON;
+        },
+        &found);
+    return found.depth;
 }
 #endif
 
@@ -514,7 +526,7 @@ TEST_CASE("a moved-from portal is one that has not run yet", "[portal]") {
 #if defined(__GLIBC__)
 // What a user reads in a debugger. Unoptimised builds are the ones to look at: there each call is one.
 TEST_CASE("between a function and the start of its stack lie two or three calls", "[portal]") {
-    // depth_of_stack, the function, the portal's job, fiber_main; and where there is one, Boost.Context's entry code
+    // depth_of_stack, the function, the portal's job, the main loop, the fiber's entry
     int depth = 0;
     SECTION("for a function pointer") { depth = run_task(with_portal_run_sync(depth_of_stack)) + 1; }
     SECTION("for a lambda, with arguments") {
