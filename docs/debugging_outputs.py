@@ -30,13 +30,14 @@ SECONDS = 60  # for one block, on a busy machine
 BUILDS = {  # options, targets
     'plain': (['-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O2 -g', '-DGREENBACK_LIBBACKTRACE=ON'],
               ['mail_server', 'report', 'mistakes', 'watchdog']),
-    'asan': (['-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g', '-DCMAKE_CXX_FLAGS=-fsanitize=address'], ['mistakes']),
+    'asan': (['-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g', '-DCMAKE_CXX_FLAGS=-fsanitize=address -fno-omit-frame-pointer'], ['mistakes']),
     'tsan': (['-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g', '-DCMAKE_CXX_FLAGS=-fsanitize=thread -Wno-tsan'],
              ['mistakes']),
 }
 
 
 def build(names):
+    environment = {k: v for k, v in os.environ.items() if k not in ('CCACHE_BASEDIR', 'CCACHE_NOHASHDIR')}  # real paths
     shutil.rmtree(WORK, ignore_errors=True)
     os.makedirs(WORK)
     os.symlink(os.path.join(ROOT, 'share/greenback/gdb/greenback.py'), os.path.join(WORK, 'greenback.py'))
@@ -47,7 +48,8 @@ def build(names):
         for command in (['cmake', '-S', ROOT, '-B', folder, '-G', 'Ninja', '-DCMAKE_BUILD_TYPE=RelWithDebInfo',
                          '-DCMAKE_CXX_COMPILER=g++', '-DGREENBACK_BUILD_TESTS=OFF', *options],
                         ['cmake', '--build', folder, '--target', *targets]):
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  env=environment)
             if done.returncode != 0:
                 sys.exit(done.stdout + 'failed: ' + ' '.join(command))
         for program in programs:
@@ -73,7 +75,8 @@ def version(tool):
 
 class Block:
     """session: lines that are run by bash. One that begins with "$ " is shown on the page, others are not.
-    plumbing: lines that a "[…]" stands for. only: all others, too. drop: lines that vanish. change: pairs for re.sub."""
+    plumbing: lines that a "[…]" stands for. only: all others vanish, as those of drop do. change: pairs for re.sub.
+    last: what follows this line vanishes."""
 
     def __init__(self, session, tools=(), builds=('plain',), plumbing=None, only=None, drop=None, change=(), last=None):
         self.session, self.tools, self.builds = session.strip('\n').split('\n'), ('g++', *tools), builds
@@ -92,31 +95,31 @@ BLOCKS = {
 $ ./mail_server &
 seen listening
 $ kill -USR1 $!
-seen 'hourly"'
-seen 'every_hour'
-sleep 0.5
+until [ $(grep -c 'standard library)' "$LOG") = 3 ]; do sleep 0.02; done
 kill $!
 '''),
     'gdb-attached': Block(r'''
-./mail_server >mail_server.log &
-until grep -q listening mail_server.log; do sleep 0.02; done
-$ gdb -q -batch -p $(pgrep -n mail_server) -ex 'source greenback.py' -ex 'info portals' -ex 'portal 2 bt'
+$ ./mail_server &
+seen listening
+$ gdb -q -batch -p $! -ex 'source greenback.py' -ex 'info portals' -ex 'portal 2 bt'
 kill $!
-''', ['gdb'], drop=r'^\[|^Using host|^warning: |^$|epoll_wait|syscall|No such file'),
+''', ['gdb'], drop=r'^\[|^Using host|^warning: (?!.*core dump)|^$|epoll_wait|syscall|No such file'),
     'gdb-core': Block(r'''
-./mail_server >mail_server.log &
-until grep -q listening mail_server.log; do sleep 0.02; done
-gcore -o core $! >gcore.log 2>&1 || cat gcore.log
-kill $!
-mv core.$! core
+rm -f core*
+ulimit -c unlimited
+$ ./mail_server &
+seen listening
+$ kill -ABRT $!
+wait 2>/dev/null
+[ -e core ] || mv core.* core 2>/dev/null || echo 'Operation not permitted: /proc/sys/kernel/core_pattern has cores elsewhere'
 $ gdb -q -batch ./mail_server core -ex 'source greenback.py' -ex 'portal 1' -ex 'up' -ex 'info args' -ex 'portal none'
-''', ['gdb'], drop=r'^\[|^Using host|^warning: |^$|epoll_wait|syscall|No such file|^Core was'),
+''', ['gdb'], drop=r'^\[|^Using host|^warning: (?!.*core dump)|^$|epoll_wait|syscall|No such file|^Core was'),
     'gdb-running': Block(r'''
 $ gdb -q -batch -ex 'break add_checksum' -ex run -ex bt ./report
 ''', ['gdb'], plumbing=PLUMBING,
-                         drop=r'^\[|^Using host|^warning: |^$|^\d+\t|^This GDB|^Enable debug|^Debuginfod|^To make'),
+                         drop=r'^\[|^Using host|^warning: (?!.*core dump)|^$|^\d+\t|^This GDB|^Enable debug|^Debuginfod|^To make'),
     'lldb': Block(r'''
-$ lldb-16 --batch -o 'breakpoint set --name add_checksum' -o run -o bt ./report
+$ lldb-16 --batch -o 'breakpoint set --file report.cpp --line 22' -o run -o bt ./report
 ''', ['lldb-16'], plumbing=PLUMBING + r'|^    frame #\d+: .*(asio::|greenback::|libc\.so)',
                   drop=r'^\(lldb\) (target|break|run)|^Current exec|^Breakpoint|^Process|^$|^ +-?>? *\d+ |^   \d|^\s+\^'),
     'watchdog': Block(r'''
@@ -125,7 +128,7 @@ $ ./watchdog 2>&1 | c++filt
     'perf': Block(r'''
 $ perf record -q --call-graph dwarf ./report 300000
 $ perf report -q --stdio --no-children
-''', ['perf'], only=r'^\$|^ +\d+\.\d+% .*add_checksum|^ +-*-?(---)?\w.*|^ +\|', last=r'__morestack',
+''', ['perf'], only=r'^\$|add_checksum|^ +-*-?(---)?\w.*|^ +\|', last=r'__morestack',
                   plumbing=r'^ +(greenback::|call<>|job )', change=[(r'\d+\.\d+%', ' […]%'), (r' +\n', '\n')]),
     'memcheck': Block(r'''
 $ valgrind -q ./mistakes use-after-free
@@ -133,22 +136,23 @@ $ valgrind -q ./mistakes use-after-free
     'callgrind': Block(r'''
 $ valgrind -q --tool=callgrind --callgrind-out-file=callgrind.out ./report 10000
 $ callgrind_annotate --auto=no --inclusive=yes callgrind.out
-''', ['valgrind'], only=r'^\$|report\.cpp:(main|answer|write_report|add_checksum|.*operator)',
-                       change=[(r'(?m)^ *[\d,]+ \( *(\d+)\.\d+%\)', r'[…] (\1%)')]),
+''', ['valgrind'], only=r'^\$|:(main|answer\(int\)|write_report\(int\)|add_checksum\(.*\)) ?[^:]*$',
+                       change=[(r'(?m)^ *[\d,]+ \( *(\d+)\.\d+%\)', r'[…] (\1%)'), (r'\S*/(?=\w+\.\w+:\w)', '')]),
     'heaptrack': Block(r'''
 $ heaptrack -o heaptrack ./mistakes leak >heaptrack.log
 $ heaptrack_print -l1 -p0 -a0 -T0 heaptrack.zst
-''', ['heaptrack'], change=[(r'\n *at ', ' at '), (r'\n *in /.*', '')], plumbing=PLUMBING + '|^    (greenback|asio|std)::',
-                       only=r'^\$|leak|main|__morestack|^\s', last=r'^    main', drop=r'^$|_start|Debuggee|^heaptrack'),
+''', ['heaptrack'], change=[(r'\n *at ', ' at '), (r'\n *in \S+(?=\n)', '')], plumbing=PLUMBING + '|^    (greenback|asio|std)::',
+                       only=r'^\$|leak|main|__morestack|^\s', last=r'^    main', drop=r'^$|^\t|_start|Debuggee|^heaptrack'),
     'asan': Block(r'''
 $ ./mistakes-asan use-after-free
-''', ['asan'], ['asan'], plumbing=PLUMBING, last=r'^SUMMARY', drop=r'^$|^=====*$|is located'),
+''', ['asan'], ['asan'], plumbing=PLUMBING + r'|^    #\d+ 0x… in (asio|greenback|void asio)::', last=r'^SUMMARY', drop=r'^$|^=====*$|is located'),
     'tsan': Block(r'''
 $ ./mistakes-tsan race
 ''', ['tsan'], ['tsan'], plumbing=PLUMBING + r'|^    #\d+ .*sanitizer::', drop=r'^$|^=====*$|^ThreadSan|mails$',
                   change=[(r'(?m) \(mistakes\+0x…\)$', '')]),
     'overflow': Block(r'''
 $ ./mistakes overflow
+true
 '''),
     'high-water': Block(r'''
 $ ./mistakes
@@ -192,7 +196,7 @@ def normalised(text, block):
     for folder in [WORK, *(os.path.join(BUILD, name, 'examples') for name in BUILDS), ROOT]:
         for path in {folder, real(folder)}:
             text = text.replace(path + '/', '')
-    text = re.sub(r'0x[0-9a-f]+', '0x…', text)
+    text = re.sub(r'0x[0-9a-fA-F]+', '0x…', text)
     text = re.sub(r'==\d+==', '==…==', text)
     text = re.sub(r'(?<=pid=)\d+|(?<=LWP )\d+|(?<=[Pp]rocess )\d+|(?<=BuildId: )\w+', '…', text)
     text = re.sub(r'(?m)^(\S+): line \d+: +\d+ (Segmentation fault).*$', r'\2', text)
@@ -204,7 +208,9 @@ def normalised(text, block):
         if not line.startswith('$ '):
             if block.drop and re.search(block.drop, line):
                 continue
-            if (block.plumbing and re.search(block.plumbing, line)) or (block.only and not re.search(block.only, line)):
+            if block.only and not re.search(block.only, line):
+                continue
+            if block.plumbing and re.search(block.plumbing, line):
                 if result and result[-1].strip() != '[…]' and not result[-1].startswith('$ '):
                     result.append(re.match(r' *', line).group(0) + '[…]')
                 continue
