@@ -84,7 +84,7 @@ class Block:
 
 
 # Frames of greenback, Asio, the standard library and the C library; the fiber's entry is shown.
-PLUMBING = (r'^(?!.*(__morestack|greenback_fiber_entry))\s*([|#*]|by 0x|at 0x|frame #|==|[\w<:]).*'
+PLUMBING = (r'^(?!.*(__morestack|greenback_fiber_entry|`main at))\s*([|#*]|by 0x|at 0x|frame #|==|[\w<:]).*'
             r'(/usr/include/|include/greenback/|[ (/]src/\w+\.[ch]pp|sysdeps/|libsanitizer/|/csu/|bits/|<null>|_start\b|'
             r'unique_ptr\.h|function_coroutine\.hpp|\(fiber\.cpp|vg_replace|vgpreload|libc-start|\.ipp:|'
             r'libstdc\+\+)')
@@ -112,7 +112,7 @@ seen listening
 $ kill -ABRT $!
 wait 2>/dev/null
 [ -e core ] || mv core.* core 2>/dev/null || echo 'Operation not permitted: /proc/sys/kernel/core_pattern has cores elsewhere'
-$ gdb -q -batch ./mail_server core -ex 'source greenback.py' -ex 'portal 1' -ex 'up' -ex 'info args' -ex 'portal none'
+$ gdb -q -batch ./mail_server core -ex 'source greenback.py' -ex 'portal 1' -ex up -ex 'portal none'
 ''', ['gdb'], drop=r'^\[|^Using host|^warning: (?!.*core dump)|^$|epoll_wait|syscall|No such file|^Core was'),
     'gdb-running': Block(r'''
 $ gdb -q -batch -ex 'break add_checksum' -ex run -ex bt ./report
@@ -129,7 +129,8 @@ $ ./watchdog 2>&1 | c++filt
 $ perf record -q --call-graph dwarf ./report 300000
 $ perf report -q --stdio --no-children
 ''', ['perf'], only=r'^\$|add_checksum|^ +-*-?(---)?\w.*|^ +\|', last=r'__morestack',
-                  plumbing=r'^ +(greenback::|call<>|job )', change=[(r'\d+\.\d+%', ' […]%'), (r' +\n', '\n')]),
+                  plumbing=r'^ +(greenback::|call<>|job )', change=[(r'(?m)^ +\|\n', ''), (r'(?m)^ +( --)?-? ?\d*[.\d%]*--+(?=\w)', '            ---'),
+                                         (r'(?m)^ {13,}(?=\w)', ' ' * 15), (r'\d+\.\d+%', '[…]%')]),
     'memcheck': Block(r'''
 $ valgrind -q ./mistakes use-after-free
 ''', ['valgrind'], plumbing=PLUMBING, drop=r'^==\w+== $', last=r'^deepest'),

@@ -56,7 +56,9 @@ void every_hour(asio::steady_timer& clock) {
 }
 
 int main() {
+    // [dump_portals_on]
     greenback::dump_portals_on(SIGUSR1);
+    // [/dump_portals_on]
 
     asio::io_context loop;
     asio::ip::tcp::acceptor acceptor(loop, {asio::ip::address_v4::loopback(), 0});
