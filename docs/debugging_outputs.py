@@ -198,6 +198,7 @@ def normalised(text, block):
         for path in {folder, real(folder)}:
             text = text.replace(path + '/', '')
     text = re.sub(r'0x[0-9a-fA-F]+', '0x…', text)
+    text = re.sub(r'greenback_fiber_entry( \+ \d+)?', '__morestack', text)  # two names of one place: tools take either
     text = re.sub(r'==\d+==', '==…==', text)
     text = re.sub(r'(?<=pid=)\d+|(?<=LWP )\d+|(?<=[Pp]rocess )\d+|(?<=BuildId: )\w+', '…', text)
     text = re.sub(r'(?m)^(\S+): line \d+: +\d+ (Segmentation fault).*$', r'\2', text)
