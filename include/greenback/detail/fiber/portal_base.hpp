@@ -83,8 +83,14 @@ public:
         GREENBACK_ASSERT(is_prepared() && !abandoned());
         by.outside = std::exchange(kind_, &by);
     }
-    /// This goes, and scopes may end later.
-    void forget_scopes() noexcept {
+    /// At the end of the fiber's job: this goes, and scopes may end later. Here, where there is nothing to be kept in
+    /// registers, and not where the portal is destroyed: that is inlined in coroutines, each await of which would save one
+    /// register more.
+    void end_scopes() noexcept {
+        if (forbidden_by()) [[unlikely]]
+            forget_scopes();
+    }
+    GREENBACK_COLD void forget_scopes() noexcept {
         while (kind_->backend == forbidden_kind::no_backend) {
             auto* const scope = const_cast<forbidden_kind*>(static_cast<forbidden_kind const*>(kind_));
             kind_ = scope->outside;

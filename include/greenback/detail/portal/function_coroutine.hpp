@@ -163,6 +163,8 @@ private:
         } catch (...) {
             self.asio_frame().unhandled_exception();
         }
+        if (self.portal_)
+            self.portal_->end_scopes();
     }
 
     /// `f` and `args` are used once, so they are passed on as rvalues, as `std::thread` does. Without the standard

@@ -188,11 +188,7 @@ protected:
 
     explicit portal_core(thread_state& here) noexcept : any_portal(here) {}
     /// @pre the job is done: `abandon` it, if it is not
-    ~portal_core() {
-        GREENBACK_ASSERT(is(state::done));
-        if (forbidden_by()) [[unlikely]]
-            forget_scopes();
-    }
+    ~portal_core() { GREENBACK_ASSERT(is(state::done) && !forbidden_by()); }
 
     /// Is `f` the frame of the function that the portal runs? Otherwise it is a coroutine's that runs on the fiber.
     virtual bool is_function(frame& f) const noexcept = 0;

@@ -67,6 +67,7 @@ private:
         static void run(void* self) noexcept {
             auto const& j = *static_cast<job*>(self);
             j.of.pump_task(j.base);
+            j.of.end_scopes();
         }
     };
 
