@@ -47,7 +47,8 @@ def build(names):
         targets = [('example_' if p == 'watchdog' else 'debugging_') + p for p in programs]
         for command in (['cmake', '-S', ROOT, '-B', folder, '-G', 'Ninja', '-DCMAKE_BUILD_TYPE=RelWithDebInfo',
                          '-DCMAKE_CXX_COMPILER=g++', '-DGREENBACK_BUILD_TESTS=OFF', *options],
-                        ['cmake', '--build', folder, '--target', *targets]):
+                        ['cmake', '--build', folder, '-j', os.environ.get('GREENBACK_CI_JOBS') or str(os.cpu_count()),
+                         '--target', *targets]):
             done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                   env=environment)
             if done.returncode != 0:
