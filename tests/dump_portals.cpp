@@ -95,7 +95,34 @@ ONE_FUNCTION void waits_for_operation(asio::steady_timer& timer) {
     asm volatile("");
 }
 
+/// Names that a reader could take for the library's or Asio's.
+struct waiter {
+    test::gate& open;
+    ONE_FUNCTION operator asio::executor_work_guard<asio::any_io_executor>() const {
+        bottom(open);
+        return asio::make_work_guard(await_(asio::this_coro::executor));
+    }
+};
+
 } // namespace dump_test
+
+namespace greenback_app {
+ONE_FUNCTION void wait(dump_test::waiter const& w) {
+    static_cast<void>(w.operator asio::executor_work_guard<asio::any_io_executor>());
+    asm volatile("");
+}
+} // namespace greenback_app
+extern "C" ONE_FUNCTION void greenback_run(dump_test::waiter const* w) {
+    greenback_app::wait(*w);
+    asm volatile("");
+}
+namespace asio_client {
+template <class T> ONE_FUNCTION decltype(greenback_run(std::declval<T>())) run(T w) {
+    greenback_run(w);
+    asm volatile("");
+}
+} // namespace asio_client
+
 using dump_test::bottom;
 using dump_test::middle;
 using dump_test::waits_for_operation;
@@ -401,6 +428,45 @@ TEST_CASE("a dump tells what people want to know", "[dump_portals]") {
 #if defined(GREENBACK_LIBBACKTRACE)
     CHECK(contains(text, "dump_portals.cpp:" + std::to_string(dump_test::line_of_bottom) + "\n"));
 #endif
+}
+
+TEST_CASE("a dump leaves out no function of the program's own", "[dump_portals]") {
+    asio::io_context context(1);
+    test::gate open(context);
+    dump_test::waiter const w{open};
+    test::spawn(context, greenback::with_portal_run_sync([&] { asio_client::run(&w); }));
+    test::poll_all(context);
+    std::string const text = dump();
+    CAPTURE(text);
+#if defined(__linux__)
+    CHECK(contains(text, " dump_test::bottom("));
+    CHECK(contains(text, " dump_test::waiter::operator "));
+    CHECK(contains(text, " greenback_app::wait("));
+    CHECK(contains(text, " greenback_run"));
+    CHECK(contains(text, " asio_client::run<"));
+#endif
+    open.open();
+    test::run_all(context);
+}
+
+TEST_CASE("a portal with the smallest stack dumps all of them", "[dump_portals]") {
+    asio::io_context context(1);
+    test::gate open(context);
+    test::spawn(context, greenback::with_portal_run_sync([&] { middle(open, 1); }));
+    test::poll_all(context);
+    std::string text;
+    int visits = 0;
+    test::spawn(
+        context,
+        greenback::with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(std::size_t(16) * 1024), [&] {
+            greenback::for_each_portal([](portal_info const&, void* n) { ++*static_cast<int*>(n); }, &visits);
+            text = dump();
+            open.open();
+        }));
+    test::run_all(context);
+    CHECK(visits == 2);
+    CHECK(contains(text, "greenback: 2 portals, 1 suspended\n"));
+    CHECK(contains(text, ": running\n"));
 }
 
 TEST_CASE("an exception of the stream's is the caller's", "[dump_portals]") {
