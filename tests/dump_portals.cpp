@@ -12,6 +12,7 @@
 #include "support/system.hpp"
 #include "support/tasks.hpp"
 
+#include <greenback/detail/fiber/portal_base.hpp>
 #include <greenback/diagnostics.hpp>
 #include <greenback/dump_portals.hpp>
 
@@ -19,6 +20,8 @@
 #include <boost/context/fixedsize_stack.hpp>
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 #include <cstdlib>
 #include <sstream>
 #include <string>
@@ -255,6 +258,20 @@ TEST_CASE("a portal that runs is seen where it awaited last", "[dump_portals]") 
     CHECK(second[0].calls.empty());
     CHECK(second[0].stack_used == 0);
     CHECK(second[0].stack_size == greenback::default_stack_size());
+}
+
+TEST_CASE("a portal that awaited last in a shared object that is gone has no place", "[dump_portals]") {
+    // Where that was, the next one has something else.
+    static std::uintptr_t const no_site[] = {0x1234567, 0x89abcde, 7};
+    test::run_task(greenback::with_portal_run_sync([&] {
+        await_(test::yield_now());
+        std::uintptr_t const at = reinterpret_cast<std::uintptr_t>(&no_site);
+        greenback::detail::raw_current_portal()->site = std::bit_cast<std::source_location>(at);
+        std::vector<seen> const portals = all_portals();
+        REQUIRE(portals.size() == 1);
+        CHECK(portals[0].site.line() == 0);
+        CHECK(contains(dump(), ": running\n"));
+    }));
 }
 
 TEST_CASE("a portal that has entered another one runs", "[dump_portals]") {
