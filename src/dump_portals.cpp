@@ -7,6 +7,8 @@
 #include "portal_survey.hpp"
 #include "symbols.hpp"
 
+#include <greenback/on_task_stack.hpp>
+
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -70,23 +72,30 @@ std::string calls_of(portal_info const& p, detail::symbols& names) {
     return text;
 }
 
+/// A look takes more stack than the smallest there is, and names that have many parts take what they please.
+detail::portal_survey look_at_all() {
+    return on_task_stack([] { return detail::portal_survey(); });
+}
+
 } // namespace
 
 void for_each_portal(void (*visit)(portal_info const&, void*), void* argument) {
-    detail::portal_survey const all;
+    detail::portal_survey const all = look_at_all();
     for (std::size_t i = 0; i != all.size(); ++i)
         visit(all[i], argument);
 }
 
 void dump_portals(std::ostream& out) {
-    detail::portal_survey const all;
+    detail::portal_survey const all = look_at_all();
     detail::symbols names;
     std::string text = "greenback: " + std::to_string(all.size()) + (all.size() == 1 ? " portal, " : " portals, ") +
                        std::to_string(all.suspended()) + " suspended\n";
     for (std::size_t i = 0; i != all.size(); ++i) {
         text += '\n';
-        text += headline(all[i]);
-        text += calls_of(all[i], names);
+        on_task_stack([&] {
+            text += headline(all[i]);
+            text += calls_of(all[i], names);
+        });
         out << text; // one by one: the stream may take its time, and the memory for all of it may be much
         text.clear();
     }

@@ -32,8 +32,9 @@ constexpr std::size_t bytes_of_a_site = 2 * sizeof(char const*) + 2 * sizeof(uns
 
 class look {
 public:
-    look(program_memory const& memory, fiber const& f) noexcept
-        : memory_(memory), f_(f), stack_{reinterpret_cast<void*>(load_word(&f.stack.sp)), load_word(&f.stack.size)} {}
+    /// @param s its stack: for one of the pool's what the pool says, as the record may be gone at any moment, and anything
+    /// be in its place
+    look(program_memory const& memory, fiber const& f, stack s) noexcept : memory_(memory), f_(f), stack_(s) {}
 
     /// @returns nothing, if there is no portal
     std::optional<portal_info> take(backtrace& calls) noexcept {
@@ -80,9 +81,18 @@ private:
         if (kind == &unprepared_kind)
             return;
         std::uintptr_t const site = load_word(portal + portal_layout::of_site());
-        if (memory_.holds(reinterpret_cast<void const*>(site), bytes_of_a_site))
+        if (is_site(site))
             info.site = std::bit_cast<std::source_location>(site);
         info.executor = executor(kind);
+    }
+
+    /// The last await may have been in a shared object that is gone, and another one be where it was: what lies there
+    /// then leads nowhere as a rule.
+    bool is_site(std::uintptr_t at) const noexcept {
+        auto const* const names = reinterpret_cast<char const* const*>(at); // first its file, then its function
+        return at % alignof(void*) == 0 && memory_.holds(names, bytes_of_a_site) &&
+               memory_.holds(reinterpret_cast<void const*>(load_word(names)), 1) &&
+               memory_.holds(reinterpret_cast<void const*>(load_word(names + 1)), 1);
     }
 
     /// Scopes that forbid to await lie on the portal's stack. One that is in a coroutine, and so in memory of which
@@ -108,7 +118,7 @@ private:
 
     program_memory const& memory_;
     fiber const& f_;
-    stack const stack_; // read once, as it may be given to another fiber meanwhile
+    stack const stack_;
 };
 
 /// The fibers elsewhere are visited with their lock held, and nothing may throw there.
@@ -123,8 +133,9 @@ std::size_t fibers_elsewhere() noexcept {
 portal_survey::portal_survey() {
     program_memory const memory;
     auto const taken = std::make_unique<backtrace>();
-    auto const add = [&](fiber const& f) {
-        if (std::optional<portal_info> const info = look(memory, f).take(*taken)) {
+    auto const add = [&](fiber const& f, stack s, bool (*is_there)(fiber const&)) {
+        std::optional<portal_info> const info = look(memory, f, s).take(*taken);
+        if (info && is_there(f)) {
             portals_.push_back({*info, calls_.size(), taken->count});
             calls_.insert(calls_.end(), taken->calls.begin(), taken->calls.begin() + taken->count);
             if (info->state == portal_state::suspended)
@@ -133,8 +144,9 @@ portal_survey::portal_survey() {
     };
     for_each_stack([&](stack s, bool in_use) {
         fiber const& f = *fiber_at(s.top);
-        if (in_use && f.valid())
-            add(f);
+        constexpr auto is_there = [](fiber const& one) { return one.valid(); };
+        if (in_use && is_there(f))
+            add(f, s, is_there);
     });
     // Room for all of those elsewhere and a few more, of which nothing is left if many are made meanwhile.
     std::size_t const room = portals_.size() + fibers_elsewhere() + 64;
@@ -142,7 +154,7 @@ portal_survey::portal_survey() {
     calls_.reserve(calls_.size() + (room - portals_.size()) * most_calls);
     auto add_if_there_is_room = [&](fiber const& f) {
         if (portals_.size() != portals_.capacity())
-            add(f);
+            add(f, {f.stack.sp, f.stack.size}, [](fiber const&) { return true; }); // it can't leave the list meanwhile
     };
     using adder = decltype(add_if_there_is_room);
     for_each_fiber_elsewhere([](fiber& f, void* a) { (*static_cast<adder*>(a))(f); }, &add_if_there_is_room);

@@ -97,22 +97,41 @@ std::string_view without_type(std::string_view function) noexcept {
             ++depth;
         else if (c == '>' || c == ']')
             --depth;
-        else if (depth == 0 && c == ' ')
+        else if (depth == 0 && c == ' ') {
+            if (function.substr(0, i).ends_with("operator")) // a conversion to the type that follows
+                break;
             begin = i + 1;
-        else if (depth == 0 && c == '(')
-            break;
+        } else if (depth == 0 && c == '(') {
+            if (!function.substr(0, i).ends_with("decltype ")) // as a type: with its expression
+                break;
+            for (int open = 1; open != 0 && i + 1 != function.size();)
+                open += function[++i] == '(' ? 1 : function[i] == ')' ? -1 : 0;
+        }
     }
     return function.substr(begin);
 }
 
-bool is_plumbing(named_call const& call) noexcept {
-    // Of an inlined function, debug information has the name without its scope.
-    for (std::string_view const folder : {"/greenback/detail/", "/asio/detail/", "/asio/impl/", "/c++/"})
-        if (call.file.find(folder) != call.file.npos)
-            return true;
-    std::string_view name = without_type(call.function);
-    if (name.starts_with("greenback_"))
+/// Of an inlined function, debug information has the name without its scope.
+bool is_file_of_plumbing(std::string_view file) noexcept {
+    std::size_t const include = file.find("/include/");
+    if (include != file.npos && file.find("/c++/", include) != file.npos)
         return true;
+    if (!file.ends_with(".hpp") && !file.ends_with(".ipp"))
+        return false;
+    for (std::string_view const folder : {"/greenback/detail/", "/asio/detail/", "/asio/impl/"})
+        if (file.find(folder) != file.npos)
+            return true;
+    return false;
+}
+
+bool is_plumbing(named_call const& call) noexcept {
+    if (is_file_of_plumbing(call.file))
+        return true;
+    std::string_view name = without_type(call.function);
+    for (std::string_view const own : {"greenback_fiber_main", "greenback_fiber_entry", "greenback_visit_resumer",
+                                       "greenback_visit_entry"}) // C's names are without parameters
+        if (name == own)
+            return true;
     if (name.starts_with("boost::"))
         name.remove_prefix(7);
     for (std::string_view const scope : {"greenback::", "asio::", "std::__", "std::invoke", "std::apply"})

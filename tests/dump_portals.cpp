@@ -12,6 +12,7 @@
 #include "support/system.hpp"
 #include "support/tasks.hpp"
 
+#include <greenback/detail/fiber/portal_base.hpp>
 #include <greenback/diagnostics.hpp>
 #include <greenback/dump_portals.hpp>
 
@@ -19,6 +20,8 @@
 #include <boost/context/fixedsize_stack.hpp>
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 #include <cstdlib>
 #include <sstream>
 #include <string>
@@ -94,7 +97,34 @@ ONE_FUNCTION void waits_for_operation(asio::steady_timer& timer) {
     asm volatile("");
 }
 
+/// Names that a reader could take for the library's or Asio's.
+struct waiter {
+    test::gate& open;
+    ONE_FUNCTION operator asio::executor_work_guard<asio::any_io_executor>() const {
+        bottom(open);
+        return asio::make_work_guard(await_(asio::this_coro::executor));
+    }
+};
+
 } // namespace dump_test
+
+namespace greenback_app {
+ONE_FUNCTION void wait(dump_test::waiter const& w) {
+    static_cast<void>(w.operator asio::executor_work_guard<asio::any_io_executor>());
+    asm volatile("");
+}
+} // namespace greenback_app
+extern "C" ONE_FUNCTION void greenback_run(dump_test::waiter const* w) {
+    greenback_app::wait(*w);
+    asm volatile("");
+}
+namespace asio_client {
+template <class T> ONE_FUNCTION decltype(greenback_run(std::declval<T>())) run(T w) {
+    greenback_run(w);
+    asm volatile("");
+}
+} // namespace asio_client
+
 using dump_test::bottom;
 using dump_test::middle;
 using dump_test::waits_for_operation;
@@ -227,6 +257,20 @@ TEST_CASE("a portal that runs is seen where it awaited last", "[dump_portals]") 
     CHECK(second[0].calls.empty());
     CHECK(second[0].stack_used == 0);
     CHECK(second[0].stack_size == greenback::default_stack_size());
+}
+
+TEST_CASE("a portal that awaited last in a shared object that is gone has no place", "[dump_portals]") {
+    // Where that was, the next one has something else.
+    static std::uintptr_t const no_site[] = {0x1234567, 0x89abcde, 7};
+    test::run_task(greenback::with_portal_run_sync([&] {
+        await_(test::yield_now());
+        std::uintptr_t const at = reinterpret_cast<std::uintptr_t>(&no_site);
+        greenback::detail::raw_current_portal()->site = std::bit_cast<std::source_location>(at);
+        std::vector<seen> const portals = all_portals();
+        REQUIRE(portals.size() == 1);
+        CHECK(portals[0].site.line() == 0);
+        CHECK(contains(dump(), ": running\n"));
+    }));
 }
 
 TEST_CASE("a portal that has entered another one runs", "[dump_portals]") {
@@ -399,6 +443,45 @@ TEST_CASE("a dump tells what people want to know", "[dump_portals]") {
 #if defined(GREENBACK_LIBBACKTRACE)
     CHECK(contains(text, "dump_portals.cpp:" + std::to_string(dump_test::line_of_bottom) + "\n"));
 #endif
+}
+
+TEST_CASE("a dump leaves out no function of the program's own", "[dump_portals]") {
+    asio::io_context context(1);
+    test::gate open(context);
+    dump_test::waiter const w{open};
+    test::spawn(context, greenback::with_portal_run_sync([&] { asio_client::run(&w); }));
+    test::poll_all(context);
+    std::string const text = dump();
+    CAPTURE(text);
+#if defined(__linux__)
+    CHECK(contains(text, " dump_test::bottom("));
+    CHECK(contains(text, " dump_test::waiter::operator "));
+    CHECK(contains(text, " greenback_app::wait("));
+    CHECK(contains(text, " greenback_run"));
+    CHECK(contains(text, " asio_client::run<"));
+#endif
+    open.open();
+    test::run_all(context);
+}
+
+TEST_CASE("a portal with the smallest stack dumps all of them", "[dump_portals]") {
+    asio::io_context context(1);
+    test::gate open(context);
+    test::spawn(context, greenback::with_portal_run_sync([&] { middle(open, 1); }));
+    test::poll_all(context);
+    std::string text;
+    int visits = 0;
+    test::spawn(
+        context,
+        greenback::with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(std::size_t(16) * 1024), [&] {
+            greenback::for_each_portal([](portal_info const&, void* n) { ++*static_cast<int*>(n); }, &visits);
+            text = dump();
+            open.open();
+        }));
+    test::run_all(context);
+    CHECK(visits == 2);
+    CHECK(contains(text, "greenback: 2 portals, 1 suspended\n"));
+    CHECK(contains(text, ": running\n"));
 }
 
 TEST_CASE("an exception of the stream's is the caller's", "[dump_portals]") {

@@ -59,8 +59,8 @@ void for_each_portal(void (*visit)(portal_info const&, void*), void* argument);
 /// @throws what `out` throws · std::bad_alloc
 ///
 /// Thread safety: any thread, any time; not in a signal handler, see `dump_portals_on`. The stream may await.
-/// Cost: as `for_each_portal`, and looking up the names: 100 ms for 20,000 portals that wait in the same places. Up to
-///     40 KiB of the caller's stack (`for_each_portal`: 8): in a portal on a small one, call it by `on_task_stack`.
+/// Cost: as `for_each_portal`, and looking up the names: 100 ms for 20,000 portals that wait in the same places.
+///     In a portal it works on the task's stack (`on_task_stack`), but for the writing.
 /// Example: `greenback::dump_portals(std::cerr);`
 void dump_portals(std::ostream& out);
 
