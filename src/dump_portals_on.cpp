@@ -14,6 +14,7 @@
 #include <string_view>
 #include <system_error>
 
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <unistd.h>
@@ -41,6 +42,11 @@ void on_signal(int) noexcept {
 void write_to_stderr(std::string_view text) noexcept {
     while (!text.empty()) {
         ssize_t const written = ::write(STDERR_FILENO, text.data(), text.size());
+        if (written < 0 && errno == EAGAIN) { // a terminal is so for all of its descriptors, if Asio has one of them
+            pollfd to{STDERR_FILENO, POLLOUT, 0};
+            ::poll(&to, 1, -1);
+            continue;
+        }
         if (written < 0 && errno != EINTR)
             return;
         text.remove_prefix(written < 0 ? 0 : static_cast<std::size_t>(written));
@@ -81,7 +87,7 @@ int start_thread() noexcept {
 void dump_portals_on(int signal) {
     struct sigaction action{};
     action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART;
+    action.sa_flags = SA_RESTART | SA_ONSTACK; // where there is one: the signal may find a portal's stack nearly full
     ::sigemptyset(&action.sa_mask);
 
     std::scoped_lock const lock(*the_dumper);

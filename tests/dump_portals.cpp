@@ -28,6 +28,9 @@
 #include <thread>
 #include <vector>
 
+#include <fcntl.h>
+#include <poll.h>
+
 using greenback::await_;
 using greenback::portal_info;
 using greenback::portal_state;
@@ -549,6 +552,33 @@ TEST_CASE("a signal has all portals dumped to stderr", "[dump_portals]") {
         open.open();
         test::run_all(context);
         return 0;
+    });
+    CHECK(ended.exited_with(0));
+#endif
+}
+
+TEST_CASE("a dump waits for a stderr that does not block", "[dump_portals]") {
+#if defined(TEST_UNDER_TSAN)
+    WARN("skipped: ThreadSanitizer allows no thread to be started after a fork");
+#else
+    auto const ended = test::in_child([] {
+        stderr_reader err;
+        if (::fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK) != 0)
+            return 2;
+        asio::io_context context(1);
+        test::gate open(context);
+        int constexpr portals = 500; // more text than a pipe takes
+        for (int i = 0; i != portals; ++i)
+            test::spawn(context, greenback::with_portal_run_sync([&] { middle(open, 3); }));
+        test::poll_all(context);
+        greenback::dump_portals_on(SIGUSR1);
+        ::raise(SIGUSR1);
+        for (pollfd pipe{STDERR_FILENO, POLLOUT, 0}; ::poll(&pipe, 1, 0) != 0;) // until it is full
+            ::poll(nullptr, 0, 1);
+        open.open();
+        test::run_all(context);
+        ::raise(SIGUSR1);
+        return err.until("greenback: 0 portals") && count(err.text(), "\nportal ") == portals ? 0 : 1;
     });
     CHECK(ended.exited_with(0));
 #endif
