@@ -89,7 +89,7 @@ private:
     /// The last await may have been in a shared object that is gone, and another one be where it was: what lies there
     /// then leads nowhere as a rule.
     bool is_site(std::uintptr_t at) const noexcept {
-        auto const* const names = reinterpret_cast<char const* const*>(at); // first its file, then its function
+        auto const* const names = reinterpret_cast<std::uintptr_t const*>(at); // first its file, then its function
         return at % alignof(void*) == 0 && memory_.holds(names, bytes_of_a_site) &&
                memory_.holds(reinterpret_cast<void const*>(load_word(names)), 1) &&
                memory_.holds(reinterpret_cast<void const*>(load_word(names + 1)), 1);

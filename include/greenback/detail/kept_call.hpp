@@ -42,7 +42,7 @@ public:
         if constexpr (std::is_reference_v<result>)
             return static_cast<result>(**value_);
         else if constexpr (!std::is_void_v<result>)
-            return *std::move(value_);
+            return *std::move(value_); // NOLINT(bugprone-unchecked-optional-access): what has not thrown has a value
     }
 
 private:
