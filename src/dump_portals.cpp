@@ -9,6 +9,7 @@
 
 #include <greenback/on_task_stack.hpp>
 
+#include <cstdio>
 #include <ostream>
 #include <string>
 #include <string_view>

@@ -153,7 +153,7 @@ portal_survey::portal_survey() {
     portals_.reserve(room);
     calls_.reserve(calls_.size() + (room - portals_.size()) * most_calls);
     auto add_if_there_is_room = [&](fiber const& f) {
-        if (portals_.size() != portals_.capacity())
+        if (portals_.size() != room)
             add(f, {f.stack.sp, f.stack.size}, [](fiber const&) { return true; }); // it can't leave the list meanwhile
     };
     using adder = decltype(add_if_there_is_room);

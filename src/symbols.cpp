@@ -20,14 +20,14 @@
 namespace greenback::detail {
 namespace {
 
-/// A module of the program.
-struct module {
+/// The program, or a shared object of it.
+struct loaded_file {
     std::string_view name;
     std::uintptr_t begin; ///< what to take from an address to have the one in the file
     bool is_program;      ///< and no shared object
 };
 
-module module_of(Dl_info const& found) {
+loaded_file loaded_file_of(Dl_info const& found) {
     std::string_view name = found.dli_fname ? found.dli_fname : "?";
     name.remove_prefix(name.rfind('/') + 1);
     // A program that is not position-independent is where its file says.
@@ -156,7 +156,7 @@ named_call symbols::by_name(std::uintptr_t in_function) {
         return {"?", {}};
     if (found.dli_sname)
         return {demangled(found.dli_sname), {}};
-    module const in = module_of(found);
+    loaded_file const in = loaded_file_of(found);
     if (in.is_program) {
         if (!program_)
             program_.emplace("/proc/self/exe");
