@@ -2,14 +2,27 @@
 
 #include "program_memory.hpp"
 
+#include "hold_across_fork.hpp"
+#include "never_destroyed.hpp"
+
 #include <algorithm>
 #include <exception>
 
 #include <link.h>
 
 namespace greenback::detail {
+namespace {
+
+constinit never_destroyed<std::mutex> asking;
+
+[[maybe_unused]] int const across_fork = hold_across_fork<asking>();
+
+} // namespace
+
+std::mutex& asking_for_objects() noexcept { return *asking; }
 
 program_memory::program_memory() {
+    std::scoped_lock const lock(asking_for_objects());
     struct search {
         std::vector<range>& ranges;
         std::exception_ptr failed;

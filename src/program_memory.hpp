@@ -3,9 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <vector>
 
 namespace greenback::detail {
+
+/// To be held while the dynamic linker is asked for its objects: it has locks for that, and in a child of fork() they stay
+/// locked for ever if another thread was in there. Each fork waits for this one.
+std::mutex& asking_for_objects() noexcept;
 
 /// The address ranges of the program and its shared objects, as they are when this is made.
 class program_memory {

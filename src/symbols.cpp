@@ -2,10 +2,13 @@
 
 #include "symbols.hpp"
 
+#include "program_memory.hpp"
+
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <string_view>
 
 #include <cxxabi.h>
@@ -174,6 +177,7 @@ std::vector<named_call> const& symbols::at(void* address, bool is_return) {
     if (!added)
         return calls;
     std::uintptr_t const in_function = reinterpret_cast<std::uintptr_t>(address) - (is_return ? 1 : 0);
+    std::scoped_lock const lock(asking_for_objects());
 #if defined(GREENBACK_LIBBACKTRACE)
     calls = by_debug_information(in_function);
 #endif

@@ -20,6 +20,7 @@
 #include <boost/context/fixedsize_stack.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <cstdlib>
@@ -30,6 +31,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <unistd.h>
 
 using greenback::await_;
 using greenback::portal_info;
@@ -552,6 +554,35 @@ TEST_CASE("a signal has all portals dumped to stderr", "[dump_portals]") {
         return 0;
     });
     CHECK(ended.exited_with(0));
+#endif
+}
+
+TEST_CASE("a child of fork dumps its portals, whatever dumps there were meanwhile", "[dump_portals]") {
+#if defined(TEST_UNDER_TSAN)
+    WARN("skipped: ThreadSanitizer may deadlock in such a child itself");
+#else
+    std::atomic<bool> stop{false};
+    std::thread others([&] {
+        while (!stop)
+            dump();
+    });
+    asio::io_context context(1);
+    int good = 0;
+    test::spawn(context, greenback::with_portal_run_sync([&] {
+                    for (int i = 0; i != 200; ++i) {
+                        auto const ended = test::in_child([] {
+                            ::alarm(10);
+                            return dump().starts_with("greenback: 1 portal, 0 suspended\n") ? 0 : 1;
+                        });
+                        if (!ended.exited_with(0))
+                            break;
+                        ++good;
+                    }
+                }));
+    test::run_all(context);
+    stop = true;
+    others.join();
+    CHECK(good == 200);
 #endif
 }
 
