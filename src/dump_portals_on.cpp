@@ -85,6 +85,10 @@ int start_thread() noexcept {
 } // namespace
 
 void dump_portals_on(int signal) {
+    for (int const fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) // the instruction would run again, and again fault
+        if (signal == fault)
+            throw std::system_error(EINVAL, std::generic_category(),
+                                    "greenback::dump_portals_on: not for the signal of a fault");
     struct sigaction action{};
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART | SA_ONSTACK; // where there is one: the signal may find a portal's stack nearly full

@@ -636,7 +636,8 @@ TEST_CASE("in a child of fork the signal waits to be asked for", "[dump_portals]
 #endif
 }
 
-TEST_CASE("a signal that there is not is told", "[dump_portals]") {
+TEST_CASE("a signal that can't be had is told", "[dump_portals]") {
     CHECK_THROWS_AS(greenback::dump_portals_on(9999), std::system_error);
     CHECK_THROWS_AS(greenback::dump_portals_on(SIGKILL), std::system_error);
+    CHECK_THROWS_WITH(greenback::dump_portals_on(SIGSEGV), test::has_text("not for the signal of a fault"));
 }

@@ -81,7 +81,7 @@ void label_portal(char const* literal) noexcept;
 /// threads are stuck, and the signal may interrupt anything. In a child of `fork()` the signal does nothing until this is
 /// called there.
 ///
-/// @throws std::system_error if there is no such signal, or no thread can be started
+/// @throws std::system_error if there is no such signal, it is that of a fault (SIGSEGV …), or no thread can be started
 ///
 /// Thread safety: any thread; again, for the same or another signal, it adds that.
 /// Cost: one thread that sleeps.
