@@ -40,7 +40,7 @@ def build(names):
     environment = {k: v for k, v in os.environ.items() if k not in ('CCACHE_BASEDIR', 'CCACHE_NOHASHDIR')}  # real paths
     shutil.rmtree(WORK, ignore_errors=True)
     os.makedirs(WORK)
-    os.symlink(os.path.join(ROOT, 'share/greenback/gdb/greenback.py'), os.path.join(WORK, 'greenback.py'))
+    os.symlink(os.path.join(ROOT, 'src/gdb/greenback.py'), os.path.join(WORK, 'greenback.py'))
     for name in names:
         options, programs = BUILDS[name]
         folder = os.path.join(BUILD, name)

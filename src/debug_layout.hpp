@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What a debugger has to know of this library to find the portals of a process, or of its core dump, also where the
-// library was built without debug information. Read by share/greenback/gdb/greenback.py, which must be changed with it.
+// library was built without debug information. Read by src/gdb/greenback.py, which must be changed with it.
 #pragma once
 
 #include <greenback/detail/fiber/fiber.hpp>
