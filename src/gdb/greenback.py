@@ -563,6 +563,7 @@ class PortalUnwinder(gdb.unwinder.Unwinder):
         super().__init__('greenback portal')
         self.enabled = False
         self.portal = self.registers = self.thread = self.here = None
+        self.past_main = None  # the user's setting, while ours is in force
 
     def choose(self, portal):
         """`portal` may be None. @throws gdb.GdbError"""
@@ -580,7 +581,20 @@ class PortalUnwinder(gdb.unwinder.Unwinder):
     def restore(self, state):
         self.portal, self.registers, self.thread, self.here = state
         self.enabled = self.portal is not None
+        self._go_past_main(self.enabled)
         gdb.invalidate_cached_frames()
+
+    def _go_past_main(self, on):
+        """A portal's stack doesn't end with `main`. Where it has a coroutine that was inlined there, g++ 12 may tell that
+        the rest of the coroutine is a part of it, too, and gdb would stop."""
+        if on == (self.past_main is not None):
+            return
+        if on:
+            self.past_main = gdb.parameter('backtrace past-main')
+        wanted = True if on else self.past_main
+        if not on:
+            self.past_main = None
+        gdb.execute('set backtrace past-main ' + ('on' if wanted else 'off'), to_string=True)
 
     def drop(self):
         """The program goes on, or is another one. Not a moment to look at threads."""

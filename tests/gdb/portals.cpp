@@ -85,17 +85,17 @@ ONE_FUNCTION void serve_by_token(int session) {
     ++ended;
 }
 
-asio::awaitable<void> serving_coroutine(int session) {
+ONE_FUNCTION asio::awaitable<void> serving_coroutine(int session) {
     serve(session);
     co_return;
 }
 
-asio::awaitable<void> with_portal_ensured(int session) {
+ONE_FUNCTION asio::awaitable<void> with_portal_ensured(int session) {
     co_await greenback::ensure_portal();
     serve(session);
 }
 
-asio::awaitable<void> by_portal_object(int session) {
+ONE_FUNCTION asio::awaitable<void> by_portal_object(int session) {
     greenback::portal p;
     co_await p.run(serve, session);
 }
