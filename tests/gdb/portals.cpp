@@ -117,7 +117,7 @@ ONE_FUNCTION void copy_file(int session) {
 }
 
 // Another one, which calls synchronous code that waits.
-asio::awaitable<int> reading_coroutine(int session) { co_return read_line(session); }
+ONE_FUNCTION asio::awaitable<int> reading_coroutine(int session) { co_return read_line(session); }
 
 ONE_FUNCTION void serve_through_coroutine(int session) {
     int const line = greenback::await_(reading_coroutine(session));
