@@ -16,10 +16,10 @@
 // No exception gets here: the main loop is noexcept, and so is each job. So this decides what is printed, never what
 // is run.
 //
-// What the tools make of it (each tried): gdb takes a caller whose stack lies below for a broken stack, as it may on a
+// What the tools make of it (tried): gdb takes a caller whose stack lies below for a broken stack, as it may on a
 // worker thread, unless the frame is called `__morestack`, the name by which it knows stacks that are in pieces. The
 // record is found by rbp because valgrind takes no other register in an expression that is not rsp; it aborts
-// on DW_OP_const8u and warns of DW_OP_dup and DW_OP_bra, so there are none of those. Who follows frame pointers instead, as
+// on DW_OP_const8u and warns of DW_OP_dup, so there are none of those. Who follows frame pointers instead, as
 // AddressSanitizer does for allocations, and perf, finds a frame that returns to nowhere, and ends there.
 
 #include "fiber_entry.hpp"

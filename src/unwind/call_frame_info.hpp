@@ -26,7 +26,7 @@ protected:
     ~readable_stack() = default;
 };
 
-#if defined(GREENBACK_CONTEXT_X86_64) || defined(GREENBACK_CONTEXT_AARCH64)
+#if defined(GREENBACK_CONTEXT_KNOWN)
 
 /// What is known of the registers in a frame, by their numbers in DWARF.
 struct frame_registers {

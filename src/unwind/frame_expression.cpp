@@ -2,7 +2,7 @@
 
 #include "frame_expression.hpp"
 
-#if defined(GREENBACK_CONTEXT_X86_64) || defined(GREENBACK_CONTEXT_AARCH64)
+#if defined(GREENBACK_CONTEXT_KNOWN)
 
 #include <array>
 #include <cstddef>

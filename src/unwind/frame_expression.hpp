@@ -6,7 +6,7 @@
 #include "call_frame_info.hpp"
 #include "table_reader.hpp"
 
-#if defined(GREENBACK_CONTEXT_X86_64) || defined(GREENBACK_CONTEXT_AARCH64)
+#if defined(GREENBACK_CONTEXT_KNOWN)
 
 namespace greenback::detail {
 

@@ -5,7 +5,7 @@
 #include "../saved_context.hpp"
 #include "function_table.hpp"
 
-#if defined(GREENBACK_CONTEXT_X86_64) || defined(GREENBACK_CONTEXT_AARCH64)
+#if defined(GREENBACK_CONTEXT_KNOWN)
 
 #include <array>
 #include <cstdint>

@@ -4,7 +4,7 @@
 
 #include "../saved_context.hpp"
 
-#if defined(GREENBACK_CONTEXT_X86_64) || defined(GREENBACK_CONTEXT_AARCH64)
+#if defined(GREENBACK_CONTEXT_KNOWN)
 
 #include <cstddef>
 
