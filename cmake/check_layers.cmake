@@ -15,8 +15,8 @@ set(layers
 )
 # Above those stand the public headers, each a layer of its own, in the order in which this one lists them; it is the top.
 set(umbrella greenback/greenback.hpp)
-# Public headers that it leaves out, for what they need beside Asio. They stand on top of everything.
-set(not_in_umbrella greenback/beast.hpp)
+# Public headers that it leaves out, for what they need beside Asio and the library itself. They stand on top of everything.
+set(not_in_umbrella greenback/beast.hpp greenback/blocking_calls.hpp)
 # Public headers that need none of the others' machinery: every layer may include them. They count as the lowest layer.
 set(for_everybody greenback/error.hpp greenback/version.hpp greenback/stack_use.hpp greenback/stack.hpp)
 

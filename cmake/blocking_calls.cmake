@@ -1,0 +1,50 @@
+# greenback::blocking_calls: a program that links it has libc's blocking calls awaited on portals.
+
+if(NOT greenback_has_glibc OR NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
+    message(
+        FATAL_ERROR
+        "greenback::blocking_calls takes the place of functions of glibc, on Linux; this system has another libc. Set "
+        "GREENBACK_BUILD_BLOCKING_CALLS to OFF."
+    )
+endif()
+
+# Always an archive: its definitions must be the program's own to come before libc's.
+add_library(
+    greenback_blocking_calls
+    STATIC
+    src/blocking_calls/await_ready.cpp
+    src/blocking_calls/caller.cpp
+    src/blocking_calls/calls_scope.cpp
+    src/blocking_calls/connection.cpp
+    src/blocking_calls/libc_calls.cpp
+    src/blocking_calls/lookup.cpp
+    src/blocking_calls/loop_side.cpp
+    src/blocking_calls/plain_calls.cpp
+    src/blocking_calls/readiness.cpp
+    src/blocking_calls/time.cpp
+    src/blocking_calls/transfer.cpp
+    src/blocking_calls/waiting_room.cpp
+)
+add_library(greenback::blocking_calls ALIAS greenback_blocking_calls)
+set_target_properties(
+    greenback_blocking_calls
+    PROPERTIES
+        EXPORT_NAME blocking_calls
+        CXX_EXTENSIONS OFF
+        POSITION_INDEPENDENT_CODE ON
+        CXX_VISIBILITY_PRESET default
+        VISIBILITY_INLINES_HIDDEN OFF
+)
+target_link_libraries(greenback_blocking_calls PUBLIC greenback ${CMAKE_DL_LIBS})
+# A linker takes out of an archive what is asked for: the program's own objects may call nothing of it, and shared
+# libraries' needs don't count.
+target_link_options(greenback_blocking_calls INTERFACE "LINKER:--undefined=greenback_blocking_calls")
+
+# In a static program there is nothing behind the definitions. The linker would say so, but not what it means.
+target_link_options(
+    greenback_blocking_calls
+    INTERFACE
+        "$<$<IN_LIST:-static,$<TARGET_PROPERTY:LINK_OPTIONS>>:greenback::blocking_calls-cannot-be-linked-with--static>"
+)
+
+greenback_developer_warnings(greenback_blocking_calls)

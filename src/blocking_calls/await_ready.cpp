@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#include "await_ready.hpp"
+
+#include "error_number.hpp"
+
+#include <greenback/await.hpp>
+
+#include <fcntl.h>
+
+#include <atomic>
+
+#if defined(GREENBACK_USE_BOOST_ASIO)
+#include <boost/asio/post.hpp>
+#else
+#include <asio/post.hpp>
+#endif
+
+namespace greenback::detail::blocking::inline GREENBACK_BACKEND_NAMESPACE {
+namespace {
+
+std::atomic<std::uint64_t> waits{0};
+
+/// What a thread has seen of calls that did not block. A portal that goes on elsewhere counts from the start there.
+struct busy_time {
+    any_portal const* portal = nullptr;
+    unsigned calls = 0;
+    std::int64_t since = 0; ///< milliseconds
+};
+constinit thread_local busy_time busy;
+
+/// A clock that is cheap to ask and exact to a few milliseconds.
+std::int64_t coarse_milliseconds() noexcept {
+    timespec t;
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+[[gnu::noinline]] bool has_been_busy_for_long(any_portal const& portal) noexcept {
+    if (++busy.calls % 64 != 0)
+        return false;
+    std::int64_t const now = coarse_milliseconds();
+    if (busy.portal != &portal) {
+        busy.portal = &portal;
+        busy.since = now;
+    }
+    return now - busy.since >= 10;
+}
+[[gnu::noinline]] void has_waited() noexcept { busy.portal = nullptr; }
+
+} // namespace
+
+int begin_wait(caller const& by) noexcept {
+    if (by.is_abandoned())
+        return ECANCELED;
+    has_waited();
+    waits.fetch_add(1, std::memory_order_relaxed);
+    return 0;
+}
+
+int await_ready(caller const& by, std::span<pollfd const> descriptors, deadline const& until) noexcept {
+    int const why_not = await_in_room(by, until, [&](wait& w) { return w.run(by.call(), descriptors); });
+    return why_not == EBADF ? 0 : why_not; // the call itself says it, as it says it
+}
+int await_ready(caller const& by, int fd, short events, socket_timeout& timeout) noexcept {
+    pollfd const descriptor{fd, events, 0};
+    int const why_not = await_in_room(by, timeout.until,
+                                      [&](wait& w) { return w.run(by.call(), std::span(&descriptor, 1), &timeout); });
+    return why_not == EBADF ? 0 : why_not;
+}
+int await_time(caller const& by, deadline const& until) noexcept {
+    return await_in_room(by, until, [&](wait& w) { return w.run(by.call(), {}); });
+}
+
+void may_yield(caller const& by) noexcept {
+    if (!has_been_busy_for_long(by.portal())) [[likely]]
+        return;
+    has_waited();
+    if (by.is_abandoned())
+        return;
+    int const e = error_number();
+    try {
+        // A turn of the loop, and not a wait: a cancelled task is told by the next call that would block.
+        bool& throws = by.portal().throws_if_cancelled();
+        bool const as_before = std::exchange(throws, false);
+        asio::any_io_executor const executor = by.portal().executor();
+        await_([&](auto token) { return asio::post(executor, token); }, by.call());
+        by.portal().throws_if_cancelled() = as_before;
+    } catch (...) { // the task is being destroyed: the next await says it again
+    }
+    set_error_number(e);
+}
+
+std::uint64_t waits_so_far() noexcept { return waits.load(std::memory_order_relaxed); }
+
+bool is_nonblocking(int fd) noexcept { return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0; }
+
+} // namespace greenback::detail::blocking::inline GREENBACK_BACKEND_NAMESPACE

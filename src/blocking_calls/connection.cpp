@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// connect and accept.
+#include "../hold_across_fork.hpp"
+#include "await_ready.hpp"
+#include "calls.hpp"
+#include "error_number.hpp"
+#include "plain_calls.hpp"
+
+#include <fcntl.h>
+
+#include <chrono>
+#include <mutex>
+
+namespace greenback::detail::blocking::inline GREENBACK_BACKEND_NAMESPACE {
+namespace {
+
+/// For these two there is no MSG_DONTWAIT: O_NONBLOCK is set for the one call, and put back. One at a time, since the flag
+/// may be one for several descriptors. No fork comes between.
+constinit std::mutex mutex;
+constinit std::mutex* const flag_mutex = &mutex;
+[[maybe_unused]] int const across_fork = hold_across_fork<flag_mutex>();
+
+template <class Call> int without_blocking(int fd, Call call) noexcept {
+    std::scoped_lock const lock(mutex);
+    int const flags = ::fcntl(fd, F_GETFL);
+    ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    int const result = call();
+    int const e = error_number();
+    ::fcntl(fd, F_SETFL, flags);
+    set_error_number(e);
+    return result;
+}
+
+/// What became of a connection that was begun.
+int error_of(int fd) noexcept {
+    int e = 0;
+    socklen_t size = sizeof e;
+    return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0 ? error_number() : e;
+}
+
+deadline send_timeout_of(int fd) noexcept {
+    timeval t{};
+    socklen_t size = sizeof t;
+    bool const is_set = ::getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, &size) == 0 && (t.tv_sec || t.tv_usec);
+    return is_set ? deadline::in(t) : deadline();
+}
+
+} // namespace
+
+namespace on_portal {
+
+int connect(caller const& by, int fd, sockaddr const* to, socklen_t size) noexcept {
+    if (is_nonblocking(fd))
+        return done(by, plain::connect(fd, to, size));
+    deadline const until = send_timeout_of(fd);
+    auto pause = std::chrono::milliseconds(1);
+    for (;;) {
+        int const result = without_blocking(fd, [&] { return plain::connect(fd, to, size); });
+        int const e = error_number();
+        if (result == 0 || (e != EAGAIN && e != EINPROGRESS && e != EALREADY))
+            return done(by, result);
+        if (e != EAGAIN)
+            break;
+        // The backlog of a Unix socket is full; nothing tells when it no longer is.
+        if (until.passed())
+            return fail(EAGAIN);
+        int const why_not = await_time(by, deadline::in(pause));
+        if (why_not != ETIMEDOUT)
+            return fail(why_not);
+        pause = std::min(pause * 2, std::chrono::milliseconds(50));
+    }
+    for (;;) {
+        pollfd p{fd, POLLOUT, 0};
+        if (plain::poll(&p, 1, 0) != 0) {
+            int const e = error_of(fd);
+            return e ? fail(e) : 0;
+        }
+        if (until.passed())
+            return fail(EINPROGRESS); // which is what Linux says to a timeout here: socket(7)
+        int const why_not = await_ready(by, std::span(&p, 1), until);
+        if (why_not && why_not != ETIMEDOUT)
+            return fail(why_not);
+    }
+}
+
+int accept4(caller const& by, int fd, sockaddr* from, socklen_t* size, int flags) noexcept {
+    if (is_nonblocking(fd))
+        return done(by, plain::accept4(fd, from, size, flags));
+    socket_timeout timeout{SO_RCVTIMEO};
+    bool timed_out = false;
+    for (;;) {
+        // The flag is set only where there is somebody to accept, or nothing that waits at all: others may be about to
+        // wait in the plain call for the same descriptor.
+        pollfd p{fd, POLLIN, 0};
+        int accepted = fail(EAGAIN);
+        if (plain::poll(&p, 1, 0) != 0)
+            accepted = without_blocking(fd, [&] { return plain::accept4(fd, from, size, flags); });
+        if (accepted >= 0 || error_number() != EAGAIN || timed_out)
+            return done(by, accepted);
+        int const why_not = await_ready(by, fd, POLLIN, timeout);
+        timed_out = why_not == ETIMEDOUT;
+        if (why_not && !timed_out)
+            return fail(why_not);
+    }
+}
+
+} // namespace on_portal
+} // namespace greenback::detail::blocking::inline GREENBACK_BACKEND_NAMESPACE

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+// read, recv, write, send and their relatives.
+#include "await_ready.hpp"
+#include "calls.hpp"
+#include "error_number.hpp"
+#include "plain_calls.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <climits>
+#include <numeric>
+#include <span>
+#include <vector>
+
+namespace greenback::detail::blocking::inline GREENBACK_BACKEND_NAMESPACE {
+namespace {
+
+bool is_stream(int fd) noexcept {
+    int type = 0;
+    socklen_t size = sizeof type;
+    return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+}
+
+/// A blocking call out of calls that don't: `attempt(done)` transfers what follows the first `done` bytes, or fails with
+/// EAGAIN. Ends when something has been transferred or, if it is to be the `whole`, when `total` has.
+///
+/// Whether the descriptor blocks at all, and for how long, is asked only where it would.
+template <class Attempt>
+ssize_t transfer(caller const& by, int fd, short events, size_t total, bool whole, Attempt attempt) noexcept {
+    size_t transferred = 0;
+    socket_timeout timeout{events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO};
+    bool timed_out = false;
+    for (;;) {
+        ssize_t const n = attempt(transferred);
+        if (n > 0 && whole && transferred + static_cast<size_t>(n) < total) {
+            transferred += static_cast<size_t>(n);
+            continue;
+        }
+        if (n >= 0)
+            return done(by, static_cast<ssize_t>(transferred) + n);
+        int e = error_number();
+        if (e == EINTR)
+            continue;
+        if (e == EAGAIN && !timed_out && !is_nonblocking(fd)) {
+            e = await_ready(by, fd, events, timeout);
+            timed_out = e == ETIMEDOUT;
+            if (e == 0 || timed_out) // once more, then: at the last moment something may have come
+                continue;
+        }
+        return transferred ? static_cast<ssize_t>(transferred) : fail(e);
+    }
+}
+
+bool is_socket_error(ssize_t result) noexcept { return result >= 0 || error_number() != ENOTSOCK; }
+
+/// Pipes, terminals, eventfds: there is no call that does not block.
+template <class Call> ssize_t if_ready(int fd, short events, Call call) noexcept {
+    pollfd p{fd, events, 0};
+    if (plain::poll(&p, 1, 0) == 0)
+        return fail(EAGAIN);
+    return call();
+}
+
+/// Does a write to it block at most as a disk does?
+bool is_file(int fd) noexcept {
+    struct stat s;
+    return ::fstat(fd, &s) == 0 && (S_ISREG(s.st_mode) || S_ISBLK(s.st_mode));
+}
+
+size_t length_of(std::span<iovec const> v) noexcept {
+    return std::accumulate(v.begin(), v.end(), size_t(0), [](size_t sum, iovec const& x) { return sum + x.iov_len; });
+}
+
+/// The part of a list of buffers that follows the first bytes.
+class buffers_after {
+public:
+    /// @throws std::bad_alloc if there are many
+    buffers_after(std::span<iovec const> all, size_t skipped) {
+        if (all.size() > few_.size())
+            many_.resize(all.size());
+        iovec* const out = many_.empty() ? few_.data() : many_.data();
+        size_t n = 0;
+        for (iovec x : all) {
+            if (skipped >= x.iov_len) {
+                skipped -= x.iov_len;
+                continue;
+            }
+            x.iov_base = static_cast<char*>(x.iov_base) + skipped;
+            x.iov_len -= skipped;
+            skipped = 0;
+            out[n++] = x;
+        }
+        rest_ = std::span(out, n);
+    }
+    buffers_after(buffers_after const&) = delete;
+    std::span<iovec> operator*() const noexcept { return rest_; }
+
+private:
+    std::array<iovec, 8> few_;
+    std::vector<iovec> many_;
+    std::span<iovec> rest_;
+};
+
+/// @returns what `f` returns, or -1 with ENOMEM
+template <class F> ssize_t or_no_memory(F f) noexcept {
+    try {
+        return f();
+    } catch (std::bad_alloc const&) {
+        return fail(ENOMEM);
+    }
+}
+
+} // namespace
+
+namespace on_portal {
+
+ssize_t recvfrom(caller const& by, int fd, void* data, size_t n, int flags, sockaddr* from, socklen_t* size) noexcept {
+    if (flags & MSG_DONTWAIT)
+        return done(by, plain::recvfrom(fd, data, n, flags, from, size));
+    bool const whole = (flags & MSG_WAITALL) && !(flags & MSG_PEEK) && is_stream(fd);
+    return transfer(by, fd, POLLIN, n, whole, [&](size_t transferred) {
+        return plain::recvfrom(fd, static_cast<char*>(data) + transferred, n - transferred, flags | MSG_DONTWAIT, from,
+                               size);
+    });
+}
+
+ssize_t recvmsg(caller const& by, int fd, msghdr* m, int flags) noexcept {
+    if (flags & MSG_DONTWAIT)
+        return done(by, plain::recvmsg(fd, m, flags));
+    msghdr const asked = *m; // the call overwrites some of it
+    std::span<iovec const> const buffers(asked.msg_iov, asked.msg_iovlen);
+    bool const whole = (flags & MSG_WAITALL) && !(flags & MSG_PEEK) && is_stream(fd);
+    return transfer(by, fd, POLLIN, length_of(buffers), whole, [&](size_t transferred) {
+        if (transferred == 0) {
+            *m = asked;
+            return plain::recvmsg(fd, m, flags | MSG_DONTWAIT);
+        }
+        return or_no_memory([&] { // what came with the first bytes stays
+            buffers_after const rest(buffers, transferred);
+            msghdr more{};
+            more.msg_iov = (*rest).data();
+            more.msg_iovlen = (*rest).size();
+            return plain::recvmsg(fd, &more, flags | MSG_DONTWAIT);
+        });
+    });
+}
+
+ssize_t read(caller const& by, int fd, void* data, size_t n) noexcept {
+    if (n == 0)
+        return plain::read(fd, data, n);
+    return transfer(by, fd, POLLIN, n, false, [&](size_t) {
+        ssize_t const received = plain::recv(fd, data, n, MSG_DONTWAIT);
+        if (is_socket_error(received))
+            return received;
+        return if_ready(fd, POLLIN, [&] { return plain::read(fd, data, n); });
+    });
+}
+
+ssize_t readv(caller const& by, int fd, iovec const* v, int n) noexcept {
+    if (n <= 0 || n > IOV_MAX)
+        return plain::readv(fd, v, n);
+    return transfer(by, fd, POLLIN, 1, false, [&](size_t) {
+        msghdr m{};
+        m.msg_iov = const_cast<iovec*>(v);
+        m.msg_iovlen = static_cast<size_t>(n);
+        ssize_t const received = plain::recvmsg(fd, &m, MSG_DONTWAIT);
+        if (is_socket_error(received))
+            return received;
+        return if_ready(fd, POLLIN, [&] { return plain::readv(fd, v, n); });
+    });
+}
+
+ssize_t sendto(caller const& by, int fd, void const* data, size_t n, int flags, sockaddr const* to,
+               socklen_t size) noexcept {
+    if (flags & MSG_DONTWAIT)
+        return done(by, plain::sendto(fd, data, n, flags, to, size));
+    return transfer(by, fd, POLLOUT, n, true, [&](size_t transferred) {
+        return plain::sendto(fd, static_cast<char const*>(data) + transferred, n - transferred, flags | MSG_DONTWAIT, to,
+                             size);
+    });
+}
+
+ssize_t sendmsg(caller const& by, int fd, msghdr const* m, int flags) noexcept {
+    if (flags & MSG_DONTWAIT)
+        return done(by, plain::sendmsg(fd, m, flags));
+    std::span<iovec const> const buffers(m->msg_iov, m->msg_iovlen);
+    return transfer(by, fd, POLLOUT, length_of(buffers), true, [&](size_t transferred) {
+        if (transferred == 0)
+            return plain::sendmsg(fd, m, flags | MSG_DONTWAIT);
+        return or_no_memory([&] { // what goes with the bytes, descriptors say, went with the first
+            buffers_after const rest(buffers, transferred);
+            msghdr more = *m;
+            more.msg_iov = (*rest).data();
+            more.msg_iovlen = (*rest).size();
+            more.msg_control = nullptr;
+            more.msg_controllen = 0;
+            return plain::sendmsg(fd, &more, flags | MSG_DONTWAIT);
+        });
+    });
+}
+
+// A pipe that poll calls writable takes PIPE_BUF bytes at once (pipe(7), and Linux's pipe_poll); no more is tried, as the
+// rest would block.
+
+ssize_t write(caller const& by, int fd, void const* data, size_t n) noexcept {
+    if (n == 0)
+        return plain::write(fd, data, n);
+    return transfer(by, fd, POLLOUT, n, true, [&](size_t transferred) {
+        char const* const rest = static_cast<char const*>(data) + transferred;
+        size_t const left = n - transferred;
+        ssize_t const sent = plain::send(fd, rest, left, MSG_DONTWAIT);
+        if (is_socket_error(sent))
+            return sent;
+        if (is_nonblocking(fd) || is_file(fd))
+            return plain::write(fd, rest, left);
+        return if_ready(fd, POLLOUT, [&] { return plain::write(fd, rest, std::min<size_t>(left, PIPE_BUF)); });
+    });
+}
+
+ssize_t writev(caller const& by, int fd, iovec const* v, int n) noexcept {
+    if (n <= 0 || n > IOV_MAX)
+        return plain::writev(fd, v, n);
+    std::span<iovec const> const buffers(v, static_cast<size_t>(n));
+    size_t const total = length_of(buffers);
+    return transfer(by, fd, POLLOUT, total, true, [&](size_t transferred) {
+        return or_no_memory([&]() -> ssize_t {
+            buffers_after const rest(buffers, transferred);
+            msghdr m{};
+            m.msg_iov = (*rest).data();
+            m.msg_iovlen = (*rest).size();
+            ssize_t const sent = plain::sendmsg(fd, &m, MSG_DONTWAIT);
+            if (is_socket_error(sent))
+                return sent;
+            if ((*rest).empty())
+                return plain::writev(fd, v, n);
+            int const count = static_cast<int>((*rest).size());
+            if (is_nonblocking(fd) || is_file(fd))
+                return plain::writev(fd, (*rest).data(), count);
+            return if_ready(fd, POLLOUT, [&] {
+                iovec const& first = (*rest).front();
+                return total - transferred <= PIPE_BUF // in one piece, as a pipe guarantees
+                           ? plain::writev(fd, (*rest).data(), count)
+                           : plain::write(fd, first.iov_base, std::min<size_t>(first.iov_len, PIPE_BUF));
+            });
+        });
+    });
+}
+
+} // namespace on_portal
+} // namespace greenback::detail::blocking::inline GREENBACK_BACKEND_NAMESPACE
