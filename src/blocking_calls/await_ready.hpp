@@ -40,7 +40,9 @@ int await_time(caller const& by, deadline const& until) noexcept;
 /// After a call that has not blocked. A loop of such calls, as over a connection that always has more, would never let
 /// another task run: after some 10 ms of it, one may.
 ///
-/// Asks for the time only once in so many calls; so it costs a nanosecond. errno stays as it is.
+/// Not after writes, nor where a file is read: those are made with a lock held that other tasks want, a log's, and a call
+/// that never waits for anybody must not begin to. Asks for the time only once in so many calls; so it costs a
+/// nanosecond. errno stays as it is.
 void may_yield(caller const& by) noexcept;
 
 /// For a call's result.

@@ -24,7 +24,8 @@ ssize_t recvfrom(caller const&, int fd, void* data, size_t n, int flags, sockadd
 ssize_t recvmsg(caller const&, int fd, msghdr* m, int flags) noexcept;
 ssize_t write(caller const&, int fd, void const* data, size_t n) noexcept;
 ssize_t writev(caller const&, int fd, iovec const* v, int n) noexcept;
-ssize_t sendto(caller const&, int fd, void const* data, size_t n, int flags, sockaddr const* to, socklen_t size) noexcept;
+ssize_t sendto(caller const&, int fd, void const* data, size_t n, int flags, sockaddr const* to,
+               socklen_t size) noexcept;
 ssize_t sendmsg(caller const&, int fd, msghdr const* m, int flags) noexcept;
 
 // readiness.cpp
@@ -45,6 +46,7 @@ int nanosleep(caller const&, timespec const* duration, timespec* left) noexcept;
 int clock_nanosleep(caller const&, clockid_t clock, int flags, timespec const* t, timespec* left) noexcept;
 
 // lookup.cpp
-int getaddrinfo(caller const&, char const* host, char const* service, addrinfo const* hints, addrinfo** result) noexcept;
+int getaddrinfo(caller const&, char const* host, char const* service, addrinfo const* hints,
+                addrinfo** result) noexcept;
 
 } // namespace greenback::detail::blocking::inline GREENBACK_BACKEND_NAMESPACE::on_portal

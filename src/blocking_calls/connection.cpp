@@ -51,14 +51,14 @@ namespace on_portal {
 
 int connect(caller const& by, int fd, sockaddr const* to, socklen_t size) noexcept {
     if (is_nonblocking(fd))
-        return done(by, plain::connect(fd, to, size));
+        return plain::connect(fd, to, size);
     deadline const until = send_timeout_of(fd);
     auto pause = std::chrono::milliseconds(1);
     for (;;) {
         int const result = without_blocking(fd, [&] { return plain::connect(fd, to, size); });
         int const e = error_number();
         if (result == 0 || (e != EAGAIN && e != EINPROGRESS && e != EALREADY))
-            return done(by, result);
+            return result;
         if (e != EAGAIN)
             break;
         // The backlog of a Unix socket is full; nothing tells when it no longer is.

@@ -21,9 +21,7 @@ public:
         // A century is for ever, too: programs say it with the largest number there is.
         return d < std::chrono::hours(24 * 365 * 100) ? deadline(now + d) : deadline();
     }
-    static deadline in_milliseconds(int ms) noexcept {
-        return ms < 0 ? deadline() : in(std::chrono::milliseconds(ms));
-    }
+    static deadline in_milliseconds(int ms) noexcept { return ms < 0 ? deadline() : in(std::chrono::milliseconds(ms)); }
     static deadline in(timespec const& t) noexcept { return in(duration_of(t)); }
     static deadline in(timeval const& t) noexcept {
         return in(timespec{t.tv_sec, static_cast<long>(t.tv_usec) * 1000});

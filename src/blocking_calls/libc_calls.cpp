@@ -39,14 +39,14 @@ namespace blocking = greenback::detail::blocking;
 } // namespace
 
 /// A function of our own with a symbol of libc's: so it need not be declared, or fortified, as a header does it.
-#define GREENBACK_CALL(type, name, ...)                                                                          \
-    extern "C" [[gnu::visibility("default"), gnu::used]] type greenback_##name(__VA_ARGS__) asm(#name);          \
+#define GREENBACK_CALL(type, name, ...) \
+    extern "C" [[gnu::visibility("default"), gnu::used]] type greenback_##name(__VA_ARGS__) asm(#name); \
     extern "C" type greenback_##name(__VA_ARGS__)
 
 /// `plain_call` where that is what is to be made.
-#define GREENBACK_ELSEWHERE(plain_call)                                            \
-    caller const by = caller::here(std::source_location::current());               \
-    if (by.is_elsewhere()) [[likely]]                                              \
+#define GREENBACK_ELSEWHERE(plain_call) \
+    caller const by = caller::here(std::source_location::current()); \
+    if (by.is_elsewhere()) [[likely]] \
         return plain_call;
 
 // ---- reading and writing --------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ GREENBACK_CALL(int, getaddrinfo, char const* host, char const* service, addrinfo
 // ---- what -D_FORTIFY_SOURCE calls in the place of some ----------------------------------------------------------------
 
 #define GREENBACK_CHECK(n, size) \
-    if ((n) > (size))            \
+    if ((n) > (size)) \
         __chk_fail();
 
 GREENBACK_CALL(ssize_t, __read_chk, int fd, void* data, size_t n, size_t size) {

@@ -96,7 +96,8 @@ void loop_side::make_anew_in_child() {
         if (s.number < 0)
             continue;
         error_code ignored;
-        s.registered.close(ignored); // the parent has it too; what waits for it is aborted, and waits again for the new one
+        s.registered.close(
+            ignored); // the parent has it too; what waits for it is aborted, and waits again for the new one
         s.number = -1;
         while (descriptor_waiters* const d = s.armed.first()) {
             d->is_armed = false;

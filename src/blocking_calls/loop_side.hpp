@@ -39,11 +39,11 @@ struct epoll_slot {
     int epoll() const noexcept { return number; }
 
     asio::posix::basic_stream_descriptor<anywhere_in_context> registered; ///< the epoll, once there is one
-    int number = -1;                            ///< its descriptor; -1: not made yet
-    bool is_waited_for = false;                 ///< by Asio
-    std::size_t waits = 0;                      ///< of descriptors in it
-    intrusive_list<descriptor_waiters> armed{}; ///< may report an event
-    unsigned not_asked = 0;                     ///< how often the epoll was not asked what it has to report
+    int number = -1;                                                      ///< its descriptor; -1: not made yet
+    bool is_waited_for = false;                                           ///< by Asio
+    std::size_t waits = 0;                                                ///< of descriptors in it
+    intrusive_list<descriptor_waiters> armed{};                           ///< may report an event
+    unsigned not_asked = 0; ///< how often the epoll was not asked what it has to report
 };
 
 struct descriptor_waiters {
@@ -69,9 +69,7 @@ public:
     loop_side(waiting_room& room, asio::execution_context& context) noexcept(false);
     loop_side(loop_side const&) = delete;
 
-    epoll_slot& slot_of(int descriptor) noexcept {
-        return slots_[static_cast<unsigned>(descriptor) % slot_count];
-    }
+    epoll_slot& slot_of(int descriptor) noexcept { return slots_[static_cast<unsigned>(descriptor) % slot_count]; }
     epoll_slot& slot(std::size_t i) noexcept { return slots_[i]; }
     /// @returns 0 or an error number
     int open(epoll_slot& s) noexcept;

@@ -39,7 +39,7 @@ ssize_t transfer(caller const& by, int fd, short events, size_t total, bool whol
             continue;
         }
         if (n >= 0)
-            return done(by, static_cast<ssize_t>(transferred) + n);
+            return static_cast<ssize_t>(transferred) + n;
         int e = error_number();
         if (e == EINTR)
             continue;
@@ -120,10 +120,10 @@ ssize_t recvfrom(caller const& by, int fd, void* data, size_t n, int flags, sock
     if (flags & MSG_DONTWAIT)
         return done(by, plain::recvfrom(fd, data, n, flags, from, size));
     bool const whole = (flags & MSG_WAITALL) && !(flags & MSG_PEEK) && is_stream(fd);
-    return transfer(by, fd, POLLIN, n, whole, [&](size_t transferred) {
-        return plain::recvfrom(fd, static_cast<char*>(data) + transferred, n - transferred, flags | MSG_DONTWAIT, from,
-                               size);
-    });
+    return done(by, transfer(by, fd, POLLIN, n, whole, [&](size_t transferred) {
+                    return plain::recvfrom(fd, static_cast<char*>(data) + transferred, n - transferred,
+                                           flags | MSG_DONTWAIT, from, size);
+                }));
 }
 
 ssize_t recvmsg(caller const& by, int fd, msghdr* m, int flags) noexcept {
@@ -132,7 +132,7 @@ ssize_t recvmsg(caller const& by, int fd, msghdr* m, int flags) noexcept {
     msghdr const asked = *m; // the call overwrites some of it
     std::span<iovec const> const buffers(asked.msg_iov, asked.msg_iovlen);
     bool const whole = (flags & MSG_WAITALL) && !(flags & MSG_PEEK) && is_stream(fd);
-    return transfer(by, fd, POLLIN, length_of(buffers), whole, [&](size_t transferred) {
+    ssize_t const received = transfer(by, fd, POLLIN, length_of(buffers), whole, [&](size_t transferred) {
         if (transferred == 0) {
             *m = asked;
             return plain::recvmsg(fd, m, flags | MSG_DONTWAIT);
@@ -145,46 +145,53 @@ ssize_t recvmsg(caller const& by, int fd, msghdr* m, int flags) noexcept {
             return plain::recvmsg(fd, &more, flags | MSG_DONTWAIT);
         });
     });
+    return done(by, received);
 }
 
 ssize_t read(caller const& by, int fd, void* data, size_t n) noexcept {
     if (n == 0)
         return plain::read(fd, data, n);
-    return transfer(by, fd, POLLIN, n, false, [&](size_t) {
+    bool is_socket = true;
+    ssize_t const result = transfer(by, fd, POLLIN, n, false, [&](size_t) {
         ssize_t const received = plain::recv(fd, data, n, MSG_DONTWAIT);
         if (is_socket_error(received))
             return received;
+        is_socket = false;
         return if_ready(fd, POLLIN, [&] { return plain::read(fd, data, n); });
     });
+    return is_socket ? done(by, result) : result;
 }
 
 ssize_t readv(caller const& by, int fd, iovec const* v, int n) noexcept {
     if (n <= 0 || n > IOV_MAX)
         return plain::readv(fd, v, n);
-    return transfer(by, fd, POLLIN, 1, false, [&](size_t) {
+    bool is_socket = true;
+    ssize_t const result = transfer(by, fd, POLLIN, 1, false, [&](size_t) {
         msghdr m{};
         m.msg_iov = const_cast<iovec*>(v);
         m.msg_iovlen = static_cast<size_t>(n);
         ssize_t const received = plain::recvmsg(fd, &m, MSG_DONTWAIT);
         if (is_socket_error(received))
             return received;
+        is_socket = false;
         return if_ready(fd, POLLIN, [&] { return plain::readv(fd, v, n); });
     });
+    return is_socket ? done(by, result) : result;
 }
 
 ssize_t sendto(caller const& by, int fd, void const* data, size_t n, int flags, sockaddr const* to,
                socklen_t size) noexcept {
     if (flags & MSG_DONTWAIT)
-        return done(by, plain::sendto(fd, data, n, flags, to, size));
+        return plain::sendto(fd, data, n, flags, to, size);
     return transfer(by, fd, POLLOUT, n, true, [&](size_t transferred) {
-        return plain::sendto(fd, static_cast<char const*>(data) + transferred, n - transferred, flags | MSG_DONTWAIT, to,
-                             size);
+        return plain::sendto(fd, static_cast<char const*>(data) + transferred, n - transferred, flags | MSG_DONTWAIT,
+                             to, size);
     });
 }
 
 ssize_t sendmsg(caller const& by, int fd, msghdr const* m, int flags) noexcept {
     if (flags & MSG_DONTWAIT)
-        return done(by, plain::sendmsg(fd, m, flags));
+        return plain::sendmsg(fd, m, flags);
     std::span<iovec const> const buffers(m->msg_iov, m->msg_iovlen);
     return transfer(by, fd, POLLOUT, length_of(buffers), true, [&](size_t transferred) {
         if (transferred == 0)

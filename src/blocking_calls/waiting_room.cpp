@@ -41,8 +41,9 @@ private:
 
 /// poll's events as epoll's, whose values Linux has made the same.
 std::uint32_t epoll_events(short events) noexcept {
-    return static_cast<unsigned short>(events) & std::uint32_t(EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDNORM | EPOLLRDBAND |
-                                                               EPOLLWRNORM | EPOLLWRBAND | EPOLLMSG | EPOLLRDHUP);
+    return static_cast<unsigned short>(events) &
+           std::uint32_t(EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDNORM | EPOLLRDBAND | EPOLLWRNORM | EPOLLWRBAND |
+                         EPOLLMSG | EPOLLRDHUP);
 }
 static_assert(POLLIN == EPOLLIN && POLLPRI == EPOLLPRI && POLLOUT == EPOLLOUT && POLLERR == EPOLLERR &&
               POLLHUP == EPOLLHUP && POLLRDNORM == EPOLLRDNORM && POLLRDBAND == EPOLLRDBAND &&
@@ -65,8 +66,8 @@ std::shared_ptr<waiting_room> waiting_room::of(asio::any_io_executor const& exec
 int waiting_room::enter(wait& w, std::span<pollfd const> descriptors, socket_timeout* timeout) {
     if (descriptors.size() > 1)
         w.many_ = std::make_unique<descriptor_wait[]>(descriptors.size());
-    w.descriptors_ = descriptors.size() > 1 ? std::span(w.many_.get(), descriptors.size())
-                                            : std::span(&w.one_, descriptors.size());
+    w.descriptors_ =
+        descriptors.size() > 1 ? std::span(w.many_.get(), descriptors.size()) : std::span(&w.one_, descriptors.size());
     std::scoped_lock const lock(mutex_);
     if (!loop_)
         return ECANCELED;
@@ -329,7 +330,8 @@ void waiting_room::close() noexcept {
     std::unique_ptr<loop_side> loop;
     for (;;) {
         wait* over = nullptr;
-        std::optional<operation_handler<operation_result<>>> dropped; // destroyed without the lock: that destroys its task
+        std::optional<operation_handler<operation_result<>>>
+            dropped; // destroyed without the lock: that destroys its task
         std::scoped_lock const lock(mutex_);
         if (loop_)
             loop = std::move(loop_);

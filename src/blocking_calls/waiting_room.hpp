@@ -92,7 +92,7 @@ private:
     void set_timer();
     static void resume(wait* over);
 
-    std::mutex mutex_; ///< guards all the rest, and what is not constant of each wait
+    std::mutex mutex_;                ///< guards all the rest, and what is not constant of each wait
     std::unique_ptr<loop_side> loop_; ///< null: closed
     std::unordered_map<int, descriptor_waiters> descriptors_;
     std::multimap<clock::time_point, wait*> deadlines_;
@@ -120,8 +120,10 @@ public:
     /// @returns 0, or why not: ETIMEDOUT, ECANCELED, or what the system had to say. Never throws: nothing may cross the
     /// frames of the library that has called, not even that the task is being destroyed
     template <class Starts>
-    int run(std::source_location call, std::span<pollfd const> descriptors, socket_timeout* timeout, Starts starts) noexcept;
-    int run(std::source_location call, std::span<pollfd const> descriptors, socket_timeout* timeout = nullptr) noexcept {
+    int run(std::source_location call, std::span<pollfd const> descriptors, socket_timeout* timeout,
+            Starts starts) noexcept;
+    int run(std::source_location call, std::span<pollfd const> descriptors,
+            socket_timeout* timeout = nullptr) noexcept {
         return run(call, descriptors, timeout, [](std::shared_ptr<waiting_room> const&) {});
     }
 
