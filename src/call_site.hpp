@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Where synchronous code waits: at an `await_`, whose caller's place is known, or for an operation that `use_portal`
-// has started, whose name is.
+// has started, or in one of libc's calls, whose names are.
 #pragma once
 
 #include <cstddef>
@@ -26,6 +26,19 @@ inline std::string_view operation_at(std::source_location where) noexcept {
     text.remove_prefix(start + label.size());
     std::size_t const end = text.find(next);
     return end == text.npos || end == 0 ? text : text.substr(0, end - 1); // without the ';' or ','
+}
+
+/// The name of libc's blocking call, if `where` is in one of the functions of src/blocking_calls/libc_calls.cpp that take
+/// their place: "ssize_t greenback_recv(int, void*, size_t, int)". Else empty. Allocates nothing.
+inline std::string_view blocking_call_at(std::source_location where) noexcept {
+    if (!std::string_view(where.file_name()).ends_with("blocking_calls/libc_calls.cpp"))
+        return {};
+    std::string_view text = where.function_name();
+    constexpr std::string_view label = "greenback_";
+    std::size_t const start = text.find(label), end = text.find('(');
+    if (start == text.npos || end == text.npos || end < start)
+        return {};
+    return text.substr(start + label.size(), end - start - label.size());
 }
 
 } // namespace greenback::detail

@@ -30,6 +30,8 @@ std::string file_and_line(std::string_view file, unsigned line) {
 std::string awaited(std::source_location site) {
     if (detail::is_use_portal(site))
         return ("wait for " + std::string(detail::operation_at(site))) += " by use_portal";
+    if (std::string_view const call = detail::blocking_call_at(site); !call.empty())
+        return "wait in " + std::string(call);
     return "await_ at " + file_and_line(site.file_name(), site.line()) + " in " + site.function_name();
 }
 

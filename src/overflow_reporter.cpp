@@ -75,6 +75,8 @@ void report(detail::fiber const& f, std::source_location const& last) noexcept {
         out << "no await_ yet";
     else if (detail::is_use_portal(last))
         out << "last waited for " << detail::operation_at(last) << " by use_portal";
+    else if (auto const call = detail::blocking_call_at(last); !call.empty())
+        out << "last waited in " << call;
     else
         out << "last await_ at " << last.file_name() << ":" << std::size_t(last.line());
     out << "; give it more: with_portal_run_sync(std::allocator_arg, greenback::pooled_stack(bytes), ...) or "

@@ -43,16 +43,19 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 /// exception can cross the library in between: so where the task is cancelled, what would block fails with `ECANCELED`,
 /// which the library reports as one of its own errors. This turns it back into the exception that `await_` throws.
 ///
-/// Off every portal it is a plain call of `f`.
+/// What `f` has returned is destroyed then: let it return an owner, no bare pointer. Of nested ones the innermost throws.
+/// Off every portal it is a call of `f`.
 ///
 /// @returns what `f` returns; a reference stays one.
 /// @throws `operation_aborted` (`system_error`) if a call inside was cancelled · `abandoned` if the task is being
 ///     destroyed; either also in the place of an exception of `f`'s. Else what `f` throws.
 ///
-/// Cancellation: ends what waits inside, as above; what need not wait goes on, so that goodbyes get out.
-/// Thread safety: what is called returns on a thread that runs the task's executor; see docs/blocking-calls.md for errno.
+/// Cancellation: what would block in `f` fails, at once and each time; what need not wait still works, so that goodbyes
+///     get out. A loop in `f` that tries again does not end: call this inside of it.
+/// Thread safety: returns on a thread that runs the task's executor. Libraries that look at errno want one thread for each
+///     io_context: see docs/blocking-calls.md.
 /// Cost: two uses of a mutex; no allocation.
-/// Example: `PGresult* const result = greenback::blocking_call([&] { return PQexec(connection, "select 1"); });`
+/// Example: `result_ptr r = greenback::blocking_call([&] { return result_ptr(PQexec(connection, "select 1")); });`
 template <class F> std::invoke_result_t<F> blocking_call(F&& f) {
     detail::blocking_calls_scope const scope;
     detail::kept_call<F> call(std::forward<F>(f));
@@ -61,8 +64,8 @@ template <class F> std::invoke_result_t<F> blocking_call(F&& f) {
     return call.get();
 }
 
-/// How many blocking calls have awaited so far, in this program: 0 if they do not come through. A call that awaits
-/// several times counts several times.
+/// How many waits of blocking calls there have been so far in this program: 0 if the calls do not come through. A call
+/// that waits twice counts twice.
 ///
 /// Thread safety: from any thread.
 /// Example: `assert(greenback::blocking_calls_awaited() > 0);`

@@ -247,6 +247,9 @@ class Site:
     def __str__(self):
         if self.file.endswith('use_portal.hpp'):
             return 'use_portal of %s' % (operation_of(self.function) or 'an operation')
+        if self.file.endswith('blocking_calls/libc_calls.cpp'): # see src/call_site.hpp
+            call = re.search(r'greenback_(\w+)\(', self.function)
+            return 'a wait in %s' % (call.group(1) if call else 'libc')
         return 'await_ at %s:%d in %s' % (self.file, self.line, without_template_arguments(self.function))
 
 
