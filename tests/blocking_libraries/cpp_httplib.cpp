@@ -3,16 +3,14 @@
 // cpp-httplib's client on portals.
 //
 // What it makes of a call that fails because its task is cancelled or destroyed (ECANCELED): no response, and
-// Error::Read.
+// Error::Read, as when its own timeout passes.
 
 #include "blocking_libraries/calls.hpp"
 #include "blocking_libraries/http_server.hpp"
-#include "blocking_libraries/servers.hpp"
 
 #include <httplib.h>
 
 #include <chrono>
-#include <fstream>
 #include <memory>
 #include <string>
 
@@ -20,23 +18,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// @returns the file of the server's certificate
-std::string const& certificate() {
-    static test::temporary_folder const folder;
-    static std::string const file = [] {
-        auto name = (folder.path() / "certificate").string();
-        std::ofstream(name) << test::web().certificate();
-        return name;
-    }();
-    return file;
-}
-
 std::unique_ptr<httplib::Client> client(bool tls) {
     auto c = tls ? std::make_unique<httplib::Client>("https://localhost:" + std::to_string(test::web().https_port()))
                  : std::make_unique<httplib::Client>("http://localhost:" + std::to_string(test::web().http_port()));
     c->set_read_timeout(60s);
     if (tls)
-        c->set_ca_cert_path(certificate());
+        c->set_ca_cert_path(test::web().certificate());
     return c;
 }
 

@@ -8,7 +8,6 @@
 
 #include "blocking_libraries/calls.hpp"
 #include "blocking_libraries/http_server.hpp"
-#include "blocking_libraries/servers.hpp"
 
 #include <curl/curl.h>
 
@@ -35,9 +34,7 @@ transfer get(std::string const& url, std::string& to) {
     curl_easy_setopt(t.get(), CURLOPT_PROXY, "");
     curl_easy_setopt(t.get(), CURLOPT_WRITEFUNCTION, append);
     curl_easy_setopt(t.get(), CURLOPT_WRITEDATA, &to);
-    auto const& certificate = test::web().certificate();
-    curl_blob blob{const_cast<char*>(certificate.data()), certificate.size(), CURL_BLOB_COPY};
-    curl_easy_setopt(t.get(), CURLOPT_CAINFO_BLOB, &blob);
+    curl_easy_setopt(t.get(), CURLOPT_CAINFO, test::web().certificate().c_str());
     return t;
 }
 

@@ -4,6 +4,7 @@
 // calls of its sockets and of its event loop are the plain ones.
 #pragma once
 
+#include "blocking_libraries/servers.hpp"
 #include "support/asio.hpp"
 
 #if defined(GREENBACK_USE_BOOST_ASIO)
@@ -47,7 +48,7 @@ public:
 
     int http_port() const { return http_.local_endpoint().port(); }
     int https_port() const { return https_.local_endpoint().port(); }
-    /// Its certificate, for "localhost", signed by itself.
+    /// The file of its certificate, for "localhost", signed by itself.
     std::string const& certificate() const { return certificate_; }
     /// How many have been read so far.
     int requests() const { return requests_; }
@@ -103,15 +104,15 @@ private:
         if (SSL_CTX_use_certificate(tls_.native_handle(), certificate.get()) != 1 ||
             SSL_CTX_use_PrivateKey(tls_.native_handle(), key.get()) != 1)
             throw std::runtime_error("no certificate");
-        std::unique_ptr<BIO, int (*)(BIO*)> const text(BIO_new(BIO_s_mem()), BIO_free);
-        PEM_write_bio_X509(text.get(), certificate.get());
-        char* begin = nullptr;
-        auto const size = BIO_get_mem_data(text.get(), &begin);
-        certificate_.assign(begin, static_cast<std::size_t>(size));
+        certificate_ = (folder_.path() / "certificate").string();
+        std::unique_ptr<BIO, int (*)(BIO*)> const file(BIO_new_file(certificate_.c_str(), "w"), BIO_free);
+        if (!file || PEM_write_bio_X509(file.get(), certificate.get()) != 1)
+            throw std::runtime_error("no file for the certificate");
     }
 
     asio::io_context context_{1};
     asio::ssl::context tls_;
+    temporary_folder folder_;
     std::string certificate_;
     tcp::acceptor http_{context_, {asio::ip::address_v4::loopback(), 0}};
     tcp::acceptor https_{context_, {asio::ip::address_v4::loopback(), 0}};

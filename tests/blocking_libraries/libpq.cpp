@@ -2,15 +2,15 @@
 //
 // libpq on portals, with a PostgreSQL server.
 //
-// What it makes of a call that fails because its task is cancelled or destroyed (ECANCELED): the query fails, the
-// connection's message has "Operation canceled".
+// What it makes of a call that fails because its task is cancelled or destroyed (ECANCELED): the result is
+// PGRES_FATAL_ERROR, the connection's message "select() failed: Operation canceled" ("poll() failed" in later versions).
+// PQstatus still is CONNECTION_OK, but the server goes on with the query: the connection is of no further use.
 
 #include "blocking_libraries/calls.hpp"
 #include "blocking_libraries/servers.hpp"
 
 #include <libpq-fe.h>
 
-#include <chrono>
 #include <string>
 
 namespace {
@@ -60,6 +60,7 @@ TEST_CASE("libpq: a query whose task is cancelled", "[blocking_libraries]") {
                                        result const r(PQexec(c.get(), "select pg_sleep(60)"));
                                        CHECK(PQresultStatus(r.get()) == PGRES_FATAL_ERROR);
                                        CHECK_THAT(PQerrorMessage(c.get()), test::has_text("Operation canceled"));
+                                       CHECK(PQstatus(c.get()) == CONNECTION_OK);
                                    });
 }
 
