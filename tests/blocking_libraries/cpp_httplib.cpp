@@ -65,6 +65,19 @@ TEST_CASE("cpp-httplib: a request whose task is destroyed", "[blocking_libraries
     CHECK(error == httplib::Error::Read);
 }
 
+TEST_CASE("cpp-httplib: a handshake whose task is cancelled", "[blocking_libraries]") {
+    test::silent_server const server;
+    bool waiting = false;
+    test::on_portal_cancelled_when([&] { return waiting; },
+                                   [&] {
+                                       httplib::Client c("https://127.0.0.1:" + std::to_string(server.port()));
+                                       waiting = true;
+                                       auto const r = c.Get("/");
+                                       CHECK_FALSE(r);
+                                       CHECK(r.error() == httplib::Error::SSLConnection);
+                                   });
+}
+
 TEST_CASE("cpp-httplib: its own timeout", "[blocking_libraries]") {
     bool const tls = GENERATE(false, true);
     test::on_portal([&] {

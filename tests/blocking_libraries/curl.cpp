@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // libcurl's easy interface on portals. Needs CURLOPT_NOSIGNAL: without it, where curl has no resolver of its own, it
-// ends a wait for a name by a signal, and that signal finds another task on the thread.
+// ends a wait for a name by SIGALRM and a longjmp, from whatever task the thread has come to meanwhile.
 //
 // What it makes of a call that fails because its task is cancelled or destroyed (ECANCELED): curl_easy_perform gives
 // CURLE_BAD_FUNCTION_ARGUMENT (43), its answer to any poll() that fails.
@@ -84,6 +84,18 @@ TEST_CASE("curl: a transfer whose task is destroyed", "[blocking_libraries]") {
                                        code = curl_easy_perform(t.get());
                                    });
     CHECK(is_failed_poll(code));
+}
+
+TEST_CASE("curl: a handshake whose task is cancelled", "[blocking_libraries]") {
+    test::silent_server const server;
+    bool waiting = false;
+    test::on_portal_cancelled_when([&] { return waiting; },
+                                   [&] {
+                                       std::string text;
+                                       auto const t = get("https://127.0.0.1:" + std::to_string(server.port()), text);
+                                       waiting = true;
+                                       CHECK(is_failed_poll(curl_easy_perform(t.get())));
+                                   });
 }
 
 TEST_CASE("curl: its own timeout", "[blocking_libraries]") {

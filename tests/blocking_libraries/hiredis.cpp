@@ -84,6 +84,17 @@ TEST_CASE("hiredis: what one task waits for, another on the same thread sends", 
     CHECK(got == "hello");
 }
 
+TEST_CASE("hiredis: off every portal its calls are the plain ones", "[blocking_libraries]") {
+    if (absent())
+        return;
+    auto const before = greenback::blocking_calls_awaited();
+    auto const c = connect();
+    auto const nothing = command(c, "BLPOP none 0.05");
+    REQUIRE(nothing);
+    CHECK(nothing->type == REDIS_REPLY_NIL);
+    CHECK(greenback::blocking_calls_awaited() == before);
+}
+
 TEST_CASE("hiredis: a command whose task is cancelled", "[blocking_libraries]") {
     if (absent())
         return;

@@ -82,6 +82,20 @@ TEST_CASE("libpq: a query whose task is destroyed", "[blocking_libraries]") {
     CHECK_THAT(text, test::has_text("Operation canceled"));
 }
 
+TEST_CASE("libpq: a connection whose task is cancelled", "[blocking_libraries]") {
+    test::silent_server const server;
+    bool waiting = false;
+    test::on_portal_cancelled_when([&] { return waiting; },
+                                   [&] {
+                                       auto const where =
+                                           "host=127.0.0.1 user=postgres port=" + std::to_string(server.port());
+                                       waiting = true;
+                                       connection const c(PQconnectdb(where.c_str()));
+                                       CHECK(PQstatus(c.get()) == CONNECTION_BAD);
+                                       CHECK_THAT(PQerrorMessage(c.get()), test::has_text("Operation canceled"));
+                                   });
+}
+
 TEST_CASE("libpq: its own timeout", "[blocking_libraries]") {
     test::on_portal([] {
         test::silent_server const server;

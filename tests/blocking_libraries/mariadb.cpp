@@ -12,6 +12,7 @@
 #include <errmsg.h>
 #include <mysql.h>
 
+#include <cerrno>
 #include <string>
 
 namespace {
@@ -86,6 +87,21 @@ TEST_CASE("MariaDB's client: a query whose task is destroyed", "[blocking_librar
                                        error = mysql_errno(c.get());
                                    });
     CHECK(error == CR_SERVER_LOST);
+}
+
+TEST_CASE("MariaDB's client: a connection whose task is cancelled", "[blocking_libraries]") {
+    test::silent_server const server;
+    bool waiting = false;
+    test::on_portal_cancelled_when(
+        [&] { return waiting; },
+        [&] {
+            connection const c(mysql_init(nullptr));
+            waiting = true;
+            auto const port = static_cast<unsigned>(server.port());
+            CHECK(mysql_real_connect(c.get(), "127.0.0.1", "root", "", nullptr, port, nullptr, 0) == nullptr);
+            CHECK(mysql_errno(c.get()) == CR_SERVER_LOST);
+            CHECK_THAT(mysql_error(c.get()), test::has_text("system error: " + std::to_string(ECANCELED)));
+        });
 }
 
 TEST_CASE("MariaDB's client: its own timeout", "[blocking_libraries]") {

@@ -111,6 +111,24 @@ TEST_CASE("OpenSSL's BIO: a read whose task is destroyed", "[blocking_libraries]
     CHECK(o.queue_is_empty);
 }
 
+TEST_CASE("OpenSSL's BIO: a handshake whose task is cancelled", "[blocking_libraries]") {
+    test::silent_server const server;
+    bool waiting = false;
+    test::on_portal_cancelled_when([&] { return waiting; },
+                                   [&] {
+                                       bio const b(BIO_new_ssl_connect(client()));
+                                       auto const where = "127.0.0.1:" + std::to_string(server.port());
+                                       BIO_set_conn_hostname(b.get(), where.c_str());
+                                       ERR_clear_error();
+                                       waiting = true;
+                                       auto const connected = BIO_do_connect(b.get());
+                                       int const error = errno;
+                                       CHECK(connected <= 0);
+                                       CHECK(error == ECANCELED);
+                                       CHECK(BIO_should_retry(b.get()) == 0);
+                                   });
+}
+
 TEST_CASE("OpenSSL's BIO: the timeout of its socket", "[blocking_libraries]") {
     bool const tls = GENERATE(false, true);
     test::on_portal([&] {
