@@ -182,8 +182,8 @@ int main(int argc, char** argv) {
     }
     std::printf("a call off every portal                   %7.2f ns more than the plain %.2f\n",
                 median(off) - median(plain_off), median(plain_off));
-    std::printf("a recv on a portal that need not wait     %7.2f ns more than the plain %.2f\n", median(on) - median(plain_on),
-                median(plain_on));
+    std::printf("a recv on a portal that need not wait     %7.2f ns more than the plain %.2f\n",
+                median(on) - median(plain_on), median(plain_on));
     for (kind const& k : kinds)
         std::printf("a byte to and fro, each way: %-12s %7.0f ns, %.2f of co_await's\n", k.name, median(k.ns),
                     median(k.ns) / median(kinds[1].ns));

@@ -31,11 +31,17 @@ template <class Call> int without_blocking(int fd, Call call) noexcept {
     return result;
 }
 
-/// What became of a connection that was begun.
+/// What became of a connection that was begun; 0: it was made.
 int error_of(int fd) noexcept {
     int e = 0;
     socklen_t size = sizeof e;
     return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0 ? error_number() : e;
+}
+
+bool is_listening(int fd) noexcept {
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens;
 }
 
 deadline send_timeout_of(int fd) noexcept {
@@ -72,7 +78,15 @@ int connect(caller const& by, int fd, sockaddr const* to, socklen_t size) noexce
     for (;;) {
         pollfd p{fd, POLLOUT, 0};
         if (plain::poll(&p, 1, 0) != 0) {
-            int const e = error_of(fd);
+            // Asked for once more, the connection is complete, also for the kernel, or has failed. Some protocols go on to
+            // say that it has been begun, or has been made.
+            if (without_blocking(fd, [&] { return plain::connect(fd, to, size); }) == 0)
+                return 0;
+            int e = error_number();
+            if (e == EISCONN)
+                e = 0;
+            else if (e == EALREADY || e == EINPROGRESS)
+                e = error_of(fd);
             return e ? fail(e) : 0;
         }
         if (until.passed())
@@ -84,7 +98,7 @@ int connect(caller const& by, int fd, sockaddr const* to, socklen_t size) noexce
 }
 
 int accept4(caller const& by, int fd, sockaddr* from, socklen_t* size, int flags) noexcept {
-    if (is_nonblocking(fd))
+    if (is_nonblocking(fd) || !is_listening(fd)) // what does not listen fails
         return done(by, plain::accept4(fd, from, size, flags));
     socket_timeout timeout{SO_RCVTIMEO};
     bool timed_out = false;

@@ -79,6 +79,8 @@ int poll(caller const& by, pollfd* fds, nfds_t n, int milliseconds) noexcept {
 }
 
 int ppoll(caller const& by, pollfd* fds, nfds_t n, timespec const* timeout) noexcept {
+    if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec > 999999999))
+        return fail(EINVAL);
     return poll_until(by, fds, n, timeout ? deadline::in(*timeout) : deadline());
 }
 

@@ -160,7 +160,9 @@ int wait::run(std::source_location call, std::span<pollfd const> descriptors, so
         return suspend();
     } catch (std::bad_alloc const&) {
         return ENOMEM;
-    } catch (...) { // cancelled before it began, or the task is being destroyed
+    } catch (system_error const& e) { // what Asio cannot have; or operation_aborted, which is ECANCELED
+        return e.code().value();
+    } catch (...) { // the task is being destroyed
         return ECANCELED;
     }
 }

@@ -1,0 +1,33 @@
+# Checks what a file defines or refers to. FILE: an object or a program. UNDEFINED, DEFINED: lists of names; NOT_UNDEFINED,
+# NOT_DEFINED: of names that must not be so.
+
+execute_process(COMMAND "${NM}" "${FILE}" OUTPUT_VARIABLE symbols RESULT_VARIABLE result)
+if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${NM} ${FILE} fails")
+endif()
+
+foreach(name IN LISTS UNDEFINED NOT_UNDEFINED)
+    if(symbols MATCHES "[ \t][Uwv] ${name}(@[^\n]*)?\n")
+        set(is_there TRUE)
+    else()
+        set(is_there FALSE)
+    endif()
+    if(is_there AND name IN_LIST NOT_UNDEFINED)
+        message(FATAL_ERROR "${FILE} refers to ${name}")
+    elseif(NOT is_there AND name IN_LIST UNDEFINED)
+        message(FATAL_ERROR "${FILE} does not refer to ${name}")
+    endif()
+endforeach()
+
+foreach(name IN LISTS DEFINED NOT_DEFINED)
+    if(symbols MATCHES "[ \t][TtRrDdVWi] ${name}\n")
+        set(is_there TRUE)
+    else()
+        set(is_there FALSE)
+    endif()
+    if(is_there AND name IN_LIST NOT_DEFINED)
+        message(FATAL_ERROR "${FILE} defines ${name}")
+    elseif(NOT is_there AND name IN_LIST DEFINED)
+        message(FATAL_ERROR "${FILE} does not define ${name}")
+    endif()
+endforeach()
