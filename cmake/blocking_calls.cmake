@@ -36,6 +36,14 @@ set_target_properties(
         VISIBILITY_INLINES_HIDDEN OFF
 )
 target_link_libraries(greenback_blocking_calls PUBLIC greenback ${CMAKE_DL_LIBS})
+# Asio decides by what was included before it whether it allocates by std::aligned_alloc. Its inline functions then differ
+# between a program's files, of which there are now others than the program's own; and AddressSanitizer finds memory that
+# was allocated by one and freed by the other. glibc always has the function.
+if(GREENBACK_USE_BOOST_ASIO)
+    target_compile_definitions(greenback_blocking_calls PUBLIC BOOST_ASIO_HAS_STD_ALIGNED_ALLOC=1)
+else()
+    target_compile_definitions(greenback_blocking_calls PUBLIC ASIO_HAS_STD_ALIGNED_ALLOC=1)
+endif()
 # A linker takes out of an archive what is asked for: the program's own objects may call nothing of it, and shared
 # libraries' needs don't count.
 target_link_options(greenback_blocking_calls INTERFACE "LINKER:--undefined=greenback_blocking_calls")

@@ -1,5 +1,6 @@
 # Checks what a file defines or refers to. FILE: an object or a program. UNDEFINED, DEFINED: lists of names; NOT_UNDEFINED,
 # NOT_DEFINED: of names that must not be so.
+cmake_minimum_required(VERSION 3.25)
 
 execute_process(COMMAND "${NM}" "${FILE}" OUTPUT_VARIABLE symbols RESULT_VARIABLE result)
 if(NOT result EQUAL 0)
