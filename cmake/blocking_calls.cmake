@@ -48,11 +48,4 @@ endif()
 # libraries' needs don't count.
 target_link_options(greenback_blocking_calls INTERFACE "LINKER:--undefined=greenback_blocking_calls")
 
-# In a static program there is nothing behind the definitions. The linker would say so, but not what it means.
-target_link_options(
-    greenback_blocking_calls
-    INTERFACE
-        "$<$<IN_LIST:-static,$<TARGET_PROPERTY:LINK_OPTIONS>>:greenback::blocking_calls-cannot-be-linked-with--static>"
-)
-
 greenback_developer_warnings(greenback_blocking_calls)
