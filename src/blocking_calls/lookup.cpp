@@ -34,14 +34,10 @@ constexpr unsigned thread_count = 4;
 std::atomic<asio::thread_pool*> threads{nullptr};
 asio::thread_pool& lookup_threads() {
     asio::thread_pool* there = threads.load(std::memory_order_acquire);
-    if (!there) {
-        static std::mutex making;
-        std::scoped_lock const lock(making);
-        there = threads.load(std::memory_order_acquire);
-        if (!there) {
-            there = new asio::thread_pool(thread_count);
-            threads.store(there, std::memory_order_release);
-        }
+    if (!there) { // without a lock, which a child of fork() could find locked
+        auto made = std::make_unique<asio::thread_pool>(thread_count);
+        if (threads.compare_exchange_strong(there, made.get()))
+            there = made.release();
     }
     return *there;
 }

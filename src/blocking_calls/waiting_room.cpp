@@ -32,8 +32,10 @@ public:
 private:
     void shutdown() override { room_->close(); }
     void notify_fork(asio::execution_context::fork_event event) override {
-        if (event == asio::execution_context::fork_child)
-            room_->reopen_in_child();
+        if (event == asio::execution_context::fork_prepare)
+            room_->hold_for_fork();
+        else
+            room_->release_after_fork(event == asio::execution_context::fork_child);
     }
 
     std::shared_ptr<waiting_room> room_;
@@ -347,9 +349,22 @@ void waiting_room::close() noexcept {
     }
 }
 
+/// The thread that forks may not be the only one that uses the context: the child gets it between two changes.
+void waiting_room::hold_for_fork() {
+    mutex_.lock();
+    is_held_for_fork_ = true;
+}
+void waiting_room::release_after_fork(bool is_child) {
+    if (!is_held_for_fork_) // nobody has announced the fork
+        mutex_.lock();
+    is_held_for_fork_ = false;
+    std::scoped_lock const lock(std::adopt_lock, mutex_);
+    if (is_child)
+        reopen_in_child();
+}
+
 /// The child goes on with this context: `notify_fork` says so. Its epolls were the parent's, too.
 void waiting_room::reopen_in_child() {
-    std::scoped_lock const lock(mutex_);
     if (!loop_)
         return;
     loop_->make_anew_in_child(); // what Asio waits for is aborted by it, and is then waited for anew

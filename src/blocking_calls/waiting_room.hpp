@@ -75,11 +75,13 @@ public:
 
     /// The context goes: the tasks that wait are destroyed.
     void close() noexcept;
-    void reopen_in_child();
+    void hold_for_fork();
+    void release_after_fork(bool is_child);
 
 private:
     friend class loop_side;
 
+    void reopen_in_child();
     int add(wait& w, std::span<pollfd const> descriptors, socket_timeout* timeout);
     void remove(descriptor_wait& d) noexcept;
     int arm(descriptor_waiters& d) noexcept;
@@ -97,6 +99,7 @@ private:
     std::unordered_map<int, descriptor_waiters> descriptors_;
     std::multimap<clock::time_point, wait*> deadlines_;
     intrusive_list<wait> waits_;
+    bool is_held_for_fork_ = false; ///< written by the thread that forks, with the mutex held
 };
 
 /// One wait, on the stack of the fiber that waits.
