@@ -2,11 +2,13 @@
 #include "await_ready.hpp"
 
 #include "error_number.hpp"
+#include "plain_calls.hpp"
 
 #include <greenback/await.hpp>
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <atomic>
 
 #if defined(GREENBACK_USE_BOOST_ASIO)
@@ -45,6 +47,9 @@ std::int64_t coarse_milliseconds() noexcept {
     }
     return now - busy.since >= 10;
 }
+/// Not closed meanwhile; where it is not the descriptor that is bad, it is our epoll.
+bool is_open(int fd) noexcept { return ::fcntl(fd, F_GETFD) >= 0; }
+
 [[gnu::noinline]] void has_waited() noexcept { busy.portal = nullptr; }
 
 } // namespace
@@ -59,25 +64,28 @@ int begin_wait(caller const& by) noexcept {
 
 int await_ready(caller const& by, std::span<pollfd const> descriptors, deadline const& until) noexcept {
     int const why_not = await_in_room(by, until, [&](wait& w) { return w.run(by.call(), descriptors); });
-    return why_not == EBADF ? 0 : why_not; // the call itself says it, as it says it
+    auto const is_closed = [](pollfd const& p) { return p.fd >= 0 && !is_open(p.fd); };
+    if (why_not == EBADF && std::ranges::any_of(descriptors, is_closed))
+        return 0; // the call itself says it, as it says it
+    return why_not;
 }
 int await_ready(caller const& by, int fd, short events, socket_timeout& timeout) noexcept {
     pollfd const descriptor{fd, events, 0};
     int const why_not = await_in_room(by, timeout.until,
                                       [&](wait& w) { return w.run(by.call(), std::span(&descriptor, 1), &timeout); });
-    return why_not == EBADF ? 0 : why_not;
+    return why_not == EBADF && !is_open(fd) ? 0 : why_not;
 }
 int await_time(caller const& by, deadline const& until) noexcept {
     return await_in_room(by, until, [&](wait& w) { return w.run(by.call(), {}); });
 }
 
-void may_yield(caller const& by) noexcept {
+void may_yield(caller const& by, int fd) noexcept {
     if (!has_been_busy_for_long(by.portal())) [[likely]]
         return;
-    has_waited();
-    if (by.is_abandoned())
-        return;
     int const e = error_number();
+    if (by.is_abandoned() || (fd >= 0 && is_nonblocking(fd)))
+        return set_error_number(e);
+    has_waited();
     try {
         // A turn of the loop, and not a wait: a cancelled task is told by the next call that would block.
         bool& throws = by.portal().throws_if_cancelled();
@@ -91,6 +99,15 @@ void may_yield(caller const& by) noexcept {
 }
 
 std::uint64_t waits_so_far() noexcept { return waits.load(std::memory_order_relaxed); }
+
+bool is_ready(int fd, short events) noexcept {
+    pollfd p{fd, events, 0};
+    int count;
+    do
+        count = plain::poll(&p, 1, 0);
+    while (count < 0 && error_number() == EINTR);
+    return count != 0;
+}
 
 bool is_nonblocking(int fd) noexcept { return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0; }
 

@@ -37,19 +37,23 @@ int await_ready(caller const& by, int fd, short events, socket_timeout& timeout)
 /// For a while. @returns ETIMEDOUT: it is over · ECANCELED
 int await_time(caller const& by, deadline const& until) noexcept;
 
-/// After a call that has not blocked. A loop of such calls, as over a connection that always has more, would never let
-/// another task run: after some 10 ms of it, one may.
+/// After a call that has not blocked, but might have. A loop of such calls, as over a connection that always has more,
+/// would never let another task run: after some 10 ms of it, one may.
 ///
-/// Not after writes, nor where a file is read: those are made with a lock held that other tasks want, a log's, and a call
-/// that never waits for anybody must not begin to. Asks for the time only once in so many calls; so it costs a
-/// nanosecond. errno stays as it is.
-void may_yield(caller const& by) noexcept;
+/// Not after a call that never waits for anybody, on a descriptor that is O_NONBLOCK, say: Asio holds a lock while it makes
+/// one. And not after writes, nor where a file is read: those are made with locks held that other tasks want, a log's.
+/// Asks for the time only once in so many calls; so it costs a nanosecond. errno stays as it is.
+/// @param fd the descriptor; -1: it was a call that waits for any
+void may_yield(caller const& by, int fd = -1) noexcept;
 
 /// For a call's result.
-template <class T> T done(caller const& by, T result) noexcept {
-    may_yield(by);
+template <class T> T done(caller const& by, T result, int fd = -1) noexcept {
+    may_yield(by, fd);
     return result;
 }
+
+/// Is there now one of the events, or an error? A signal is no answer.
+bool is_ready(int fd, short events) noexcept;
 
 /// How often portals have waited.
 std::uint64_t waits_so_far() noexcept;

@@ -76,8 +76,7 @@ int connect(caller const& by, int fd, sockaddr const* to, socklen_t size) noexce
         pause = std::min(pause * 2, std::chrono::milliseconds(50));
     }
     for (;;) {
-        pollfd p{fd, POLLOUT, 0};
-        if (plain::poll(&p, 1, 0) != 0) {
+        if (is_ready(fd, POLLOUT)) {
             // Asked for once more, the connection is complete, also for the kernel, or has failed. Some protocols go on to
             // say that it has been begun, or has been made.
             if (without_blocking(fd, [&] { return plain::connect(fd, to, size); }) == 0)
@@ -91,6 +90,7 @@ int connect(caller const& by, int fd, sockaddr const* to, socklen_t size) noexce
         }
         if (until.passed())
             return fail(EINPROGRESS); // which is what Linux says to a timeout here: socket(7)
+        pollfd const p{fd, POLLOUT, 0};
         int const why_not = await_ready(by, std::span(&p, 1), until);
         if (why_not && why_not != ETIMEDOUT)
             return fail(why_not);
@@ -99,15 +99,14 @@ int connect(caller const& by, int fd, sockaddr const* to, socklen_t size) noexce
 
 int accept4(caller const& by, int fd, sockaddr* from, socklen_t* size, int flags) noexcept {
     if (is_nonblocking(fd) || !is_listening(fd)) // what does not listen fails
-        return done(by, plain::accept4(fd, from, size, flags));
+        return plain::accept4(fd, from, size, flags);
     socket_timeout timeout{SO_RCVTIMEO};
     bool timed_out = false;
     for (;;) {
         // The flag is set only where there is somebody to accept, or nothing that waits at all: others may be about to
         // wait in the plain call for the same descriptor.
-        pollfd p{fd, POLLIN, 0};
         int accepted = fail(EAGAIN);
-        if (plain::poll(&p, 1, 0) != 0)
+        if (is_ready(fd, POLLIN))
             accepted = without_blocking(fd, [&] { return plain::accept4(fd, from, size, flags); });
         if (accepted >= 0 || error_number() != EAGAIN || timed_out)
             return done(by, accepted);

@@ -36,7 +36,7 @@ void loop_side::wait_for(epoll_slot& s) {
     if (s.is_waited_for)
         return;
     std::size_t const number = static_cast<std::size_t>(&s - slots_.data());
-    s.registered.async_wait(s.registered.wait_read, [this, number](error_code ec) { has_event(number, bool(ec)); });
+    s.registered.async_wait(s.registered.wait_read, [this, number](error_code ec) { has_event(number, ec); });
     s.is_waited_for = true;
 }
 
@@ -47,16 +47,18 @@ void loop_side::no_wait_left(epoll_slot& s) noexcept {
         s.registered.cancel(ignored);
 }
 
-void loop_side::has_event(std::size_t number, bool aborted) {
-    wait* over = nullptr;
+void loop_side::has_event(std::size_t number, error_code ec) {
+    waits_over over;
     {
         std::scoped_lock const lock(room_.mutex_);
         if (room_.loop_.get() != this)
             return; // closed meanwhile
         epoll_slot& s = slots_[number];
         s.is_waited_for = false;
-        if (!aborted)
+        if (!ec)
             room_.collect(number, over);
+        else if (ec != asio::error::operation_aborted) // the epoll is gone, by whatever has closed it
+            room_.end_all(number, ec.value(), over);
         room_.wait_on(number, over); // also for those that came when Asio's wait had just been aborted for lack of any
     }
     waiting_room::resume(over);
@@ -72,15 +74,16 @@ void loop_side::set_timer(std::optional<clock::time_point> first) {
     }
     if (timer_at_ && *timer_at_ <= *first)
         return;
+    timer_at_.reset();
     timer_.expires_at(*first); // which aborts the wait that there may be
-    timer_at_ = first;
     timer_.async_wait([this](error_code ec) { time_has_come(ec); });
+    timer_at_ = first;
 }
 
 void loop_side::time_has_come(error_code ec) {
     if (ec)
         return; // set anew, or for nobody
-    wait* over = nullptr;
+    waits_over over;
     {
         std::scoped_lock const lock(room_.mutex_);
         if (room_.loop_.get() != this)

@@ -80,7 +80,7 @@ public:
     void make_anew_in_child();
 
 private:
-    void has_event(std::size_t slot, bool aborted);
+    void has_event(std::size_t slot, error_code ec);
     void time_has_come(error_code ec);
 
     waiting_room& room_;

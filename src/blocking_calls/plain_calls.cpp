@@ -17,6 +17,7 @@ void* find_plain_call(char const* name) noexcept {
         if (void* const found = ::dlsym(RTLD_DEFAULT, intercepted))
             return found;
     }
+    static_cast<void>(::dlerror()); // that there are none is nobody's error
     if (void* const found = ::dlsym(RTLD_NEXT, name))
         return found;
     std::fprintf(stderr, "greenback: no function '%s' behind the program's: is it linked with a static libc?\n", name);

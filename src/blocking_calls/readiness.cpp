@@ -5,6 +5,10 @@
 #include "error_number.hpp"
 #include "plain_calls.hpp"
 
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <array>
 #include <span>
 #include <vector>
 
@@ -12,60 +16,94 @@ namespace greenback::detail::blocking::inline GREENBACK_BACKEND_NAMESPACE {
 namespace {
 
 /// The plain call tells, again and again, until there is something to tell.
-int poll_until(caller const& by, pollfd* fds, nfds_t n, deadline const& until) noexcept {
+int poll_until(caller const& by, std::span<pollfd> fds, deadline const& until) noexcept {
+    bool const might_wait = !until.passed();
     for (;;) {
-        int const count = plain::poll(fds, n, 0);
-        if (count > 0 || until.passed())
-            return done(by, count);
+        int const count = plain::poll(fds.data(), fds.size(), 0);
+        if (count > 0 || (count == 0 && until.passed()))
+            return might_wait ? done(by, count) : count;
         if (count < 0) {
             if (error_number() == EINTR)
                 continue;
             return count;
         }
-        int const why_not = await_ready(by, std::span(fds, n), until);
+        int const why_not = await_ready(by, fds, until);
         if (why_not && why_not != ETIMEDOUT)
             return fail(why_not);
     }
 }
+
+/// A set of `select`'s: the bits of an array of words, of which a program may have more than an fd_set has.
+class descriptor_set {
+public:
+    explicit descriptor_set(fd_set* set) noexcept : words_(reinterpret_cast<unsigned long*>(set)) {}
+    bool has(int fd) const noexcept { return words_ && (words_[word(fd)] & bit(fd)); }
+    /// @pre has(fd)
+    void remove(int fd) const noexcept { words_[word(fd)] &= ~bit(fd); }
+
+private:
+    static constexpr unsigned bits = 8 * sizeof(unsigned long);
+    static size_t word(int fd) noexcept { return static_cast<unsigned>(fd) / bits; }
+    static unsigned long bit(int fd) noexcept { return 1UL << (static_cast<unsigned>(fd) % bits); }
+    unsigned long* words_;
+};
+
+/// What poll is asked in the place of one set, and what of its answers means that the descriptor stays in that set, as
+/// Linux's select has it.
+struct set_of_events {
+    descriptor_set set;
+    int asked;
+    int means;
+};
 
 /// select's sets as poll's list, and back.
 int select_until(caller const& by, int n, fd_set* readable, fd_set* writable, fd_set* exceptional,
                  deadline const& until) noexcept {
     if (n < 0)
         return fail(EINVAL);
-    n = std::min<int>(n, FD_SETSIZE);
-    auto const has = [](fd_set* s, int fd) { return s && FD_ISSET(fd, s); };
-    std::vector<pollfd> asked;
+    if (rlimit limit; n > FD_SETSIZE && ::getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        n = static_cast<int>(std::min<rlim_t>(static_cast<rlim_t>(n), limit.rlim_cur)); // as the kernel does
+    std::array<set_of_events, 3> const sets{{{descriptor_set(readable), POLLIN, POLLIN | POLLHUP | POLLERR},
+                                             {descriptor_set(writable), POLLOUT, POLLOUT | POLLERR},
+                                             {descriptor_set(exceptional), POLLPRI, POLLPRI}}};
+    std::vector<pollfd> list;
     try {
         for (int fd = 0; fd < n; ++fd) {
-            int const events = (has(readable, fd) ? POLLIN : 0) | (has(writable, fd) ? POLLOUT : 0) |
-                               (has(exceptional, fd) ? POLLPRI : 0);
+            int events = 0;
+            for (set_of_events const& s : sets)
+                events |= s.set.has(fd) ? s.asked : 0;
             if (events)
-                asked.push_back({fd, static_cast<short>(events), 0});
+                list.push_back({fd, static_cast<short>(events), 0});
         }
     } catch (std::bad_alloc const&) {
         return fail(ENOMEM);
     }
-    int const ready = poll_until(by, asked.data(), asked.size(), until);
-    if (ready < 0)
-        return ready;
-    for (pollfd const& p : asked) {
-        if (p.revents & POLLNVAL)
+    auto const means_nothing = [&](pollfd const& p) {
+        return std::ranges::none_of(sets, [&](auto& s) { return (p.events & s.asked) && (p.revents & s.means); });
+    };
+    for (;;) {
+        int const ready = poll_until(by, list, until);
+        if (ready < 0)
+            return ready;
+        if (std::ranges::any_of(list, [](pollfd const& p) { return (p.revents & POLLNVAL) != 0; }))
             return fail(EBADF);
+        if (ready == 0 || until.passed() || !std::ranges::all_of(list, means_nothing))
+            break;
+        for (pollfd& p : list) { // an end that nobody asks for; poll would tell of it at once, again and again
+            if (p.revents)
+                p.fd = ~p.fd; // which is negative
+        }
     }
     int count = 0;
-    for (pollfd const& p : asked) {
-        auto const keep = [&](fd_set* s, int event, int means) {
-            if (!(p.events & event))
-                return;
-            if (p.revents & means)
+    for (pollfd const& p : list) {
+        for (set_of_events const& s : sets) {
+            if (!(p.events & s.asked))
+                continue;
+            if (p.revents & s.means)
                 ++count;
             else
-                FD_CLR(p.fd, s);
-        };
-        keep(readable, POLLIN, POLLIN | POLLHUP | POLLERR); // as Linux's select has it
-        keep(writable, POLLOUT, POLLOUT | POLLERR);
-        keep(exceptional, POLLPRI, POLLPRI);
+                s.set.remove(p.fd >= 0 ? p.fd : ~p.fd);
+        }
     }
     return count;
 }
@@ -75,13 +113,14 @@ int select_until(caller const& by, int n, fd_set* readable, fd_set* writable, fd
 namespace on_portal {
 
 int poll(caller const& by, pollfd* fds, nfds_t n, int milliseconds) noexcept {
-    return poll_until(by, fds, n, deadline::in_milliseconds(milliseconds));
+    return milliseconds == 0 ? plain::poll(fds, n, 0)
+                             : poll_until(by, std::span(fds, n), deadline::in_milliseconds(milliseconds));
 }
 
 int ppoll(caller const& by, pollfd* fds, nfds_t n, timespec const* timeout) noexcept {
     if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec > 999999999))
         return fail(EINVAL);
-    return poll_until(by, fds, n, timeout ? deadline::in(*timeout) : deadline());
+    return poll_until(by, std::span(fds, n), timeout ? deadline::in(*timeout) : deadline());
 }
 
 int select(caller const& by, int n, fd_set* r, fd_set* w, fd_set* x, timeval* timeout) noexcept {
@@ -104,6 +143,8 @@ int pselect(caller const& by, int n, fd_set* r, fd_set* w, fd_set* x, timespec c
 }
 
 int epoll_wait(caller const& by, int epoll, epoll_event* events, int n, int milliseconds) noexcept {
+    if (milliseconds == 0)
+        return plain::epoll_wait(epoll, events, n, 0);
     deadline const until = deadline::in_milliseconds(milliseconds);
     for (;;) {
         int const count = plain::epoll_wait(epoll, events, n, 0);

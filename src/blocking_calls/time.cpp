@@ -48,6 +48,8 @@ int usleep(caller const& by, useconds_t microseconds) noexcept {
 }
 
 int nanosleep(caller const& by, timespec const* duration, timespec* left) noexcept {
+    if (!duration)
+        return fail(EFAULT);
     if (!is_valid(*duration))
         return fail(EINVAL);
     int const e = sleep_for(by, deadline::duration_of(*duration), left);
@@ -58,6 +60,8 @@ int nanosleep(caller const& by, timespec const* duration, timespec* left) noexce
 int clock_nanosleep(caller const& by, clockid_t clock, int flags, timespec const* t, timespec* left) noexcept {
     if (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME)
         return plain::clock_nanosleep(clock, flags, t, left);
+    if (!t)
+        return EFAULT;
     if (!is_valid(*t))
         return EINVAL;
     if (!(flags & TIMER_ABSTIME))

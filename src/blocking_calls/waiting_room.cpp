@@ -73,6 +73,15 @@ int waiting_room::enter(wait& w, std::span<pollfd const> descriptors, socket_tim
     std::scoped_lock const lock(mutex_);
     if (!loop_)
         return ECANCELED;
+    if (free_seats_.empty()) {
+        seats_.emplace_back();
+        free_seats_.reserve(seats_.capacity());
+        free_seats_.push_back(seats_.size() - 1);
+    }
+    w.seat_ = free_seats_.back();
+    free_seats_.pop_back();
+    seats_[w.seat_].taken_by = &w;
+    w.seat_number_ = ++seats_[w.seat_].number;
     waits_.add(w);
     int why_not = ENOMEM;
     try {
@@ -80,7 +89,7 @@ int waiting_room::enter(wait& w, std::span<pollfd const> descriptors, socket_tim
     } catch (...) {
     }
     if (why_not) {
-        wait* over = nullptr;
+        waits_over over;
         finish(w, why_not, over);
     }
     return why_not;
@@ -186,7 +195,7 @@ bool waiting_room::take_handler(wait& w, operation_handler<operation_result<>>& 
 }
 
 /// With the lock held: `w` is over. It is resumed without the lock, as its code runs then.
-void waiting_room::finish(wait& w, int result, wait*& over) noexcept {
+void waiting_room::finish(wait& w, int result, waits_over& over) noexcept {
     w.over_ = true;
     w.result_ = result;
     for (descriptor_wait& d : w.descriptors_)
@@ -198,13 +207,17 @@ void waiting_room::finish(wait& w, int result, wait*& over) noexcept {
             loop_->set_timer(std::nullopt);
     }
     waits_.remove(w);
+    seats_[w.seat_].taken_by = nullptr;
+    free_seats_.push_back(w.seat_);
     w.next = nullptr;
-    if (w.handler_)
-        w.next = std::exchange(over, &w);
+    if (w.handler_) {
+        (over.last ? over.last->next : over.first) = &w;
+        over.last = &w;
+    }
 }
 
 /// An epoll is readable: whose waits are over?
-void waiting_room::collect(std::size_t number, wait*& over) noexcept {
+void waiting_room::collect(std::size_t number, waits_over& over) noexcept {
     epoll_slot& slot = loop_->slot(number);
     // Who waits for the only descriptor that may be the cause need not be looked up. It stays armed. If that was not true,
     // it waits again; and if others are armed by then, the epoll is asked, which disarms what it reports. Now and then it
@@ -238,7 +251,7 @@ void waiting_room::collect(std::size_t number, wait*& over) noexcept {
     } while (count == int(events.size()));
 }
 
-void waiting_room::collect_passed(wait*& over) noexcept {
+void waiting_room::collect_passed(waits_over& over) noexcept {
     auto const now = clock::now();
     while (!deadlines_.empty() && deadlines_.begin()->first <= now)
         finish(*deadlines_.begin()->second, ETIMEDOUT, over);
@@ -258,49 +271,48 @@ void waiting_room::set_timer() {
 }
 
 /// Asio waits for one descriptor of the room's, so as to tell when a wait is over; or those waits end.
-void waiting_room::wait_on(std::size_t number, wait*& over) noexcept {
+void waiting_room::wait_on(std::size_t number, waits_over& over) noexcept {
     epoll_slot& slot = loop_->slot(number);
     if (slot.waits == 0)
         return;
     try {
         loop_->wait_for(slot);
     } catch (...) {
-        for (auto& [descriptor, d] : descriptors_) {
-            while (&loop_->slot_of(descriptor) == &slot && !d.waits.empty())
-                finish(*d.waits.first()->owner, ENOMEM, over);
-        }
+        end_all(number, ENOMEM, over);
+    }
+}
+void waiting_room::end_all(std::size_t number, int why, waits_over& over) noexcept {
+    for (auto& [descriptor, d] : descriptors_) {
+        while (&loop_->slot_of(descriptor) == &loop_->slot(number) && !d.waits.empty())
+            finish(*d.waits.first()->owner, why, over);
     }
 }
 
 /// Not noexcept: what a completion handler throws that one of the tasks runs into leaves the loop's `run()`.
-void waiting_room::resume(wait* over) {
-    while (over) {
-        wait& w = *over;
-        over = w.next;
+///
+/// The first goes on here; the others are for whoever has the time, as one may take long, or wait for another.
+void waiting_room::resume(waits_over const& over) {
+    if (!over.first)
+        return;
+    auto const taken = [](wait& w) {
         operation_handler<operation_result<>> handler = std::move(*w.handler_);
         w.handler_.reset();
+        return handler;
+    };
+    for (wait* i = over.first->next; i;) {
+        wait& w = *std::exchange(i, i->next);
         asio::any_io_executor const executor = std::move(w.executor_);
-        try {
-            asio::dispatch(executor, std::move(handler));
-        } catch (...) {
-            while (over) { // the others' turn comes
-                wait& other = *over;
-                over = other.next;
-                operation_handler<operation_result<>> others = std::move(*other.handler_);
-                other.handler_.reset();
-                asio::post(asio::any_io_executor(std::move(other.executor_)), std::move(others));
-            }
-            throw;
-        }
+        asio::post(executor, taken(w));
     }
+    asio::any_io_executor const executor = std::move(over.first->executor_);
+    asio::dispatch(executor, taken(*over.first));
 }
 
-void waiting_room::cancel(wait const* w) {
+void waiting_room::cancel(std::size_t number_of_seat, std::uint64_t number) {
     std::scoped_lock const lock(mutex_);
-    for (wait* i = waits_.first(); i; i = i->next) {
-        if (i == w)
-            return post_finished(*i, ECANCELED);
-    }
+    seat const& s = seats_[number_of_seat];
+    if (s.taken_by && s.number == number)
+        post_finished(*s.taken_by, ECANCELED);
 }
 
 void waiting_room::wake(wait& w) {
@@ -312,9 +324,9 @@ void waiting_room::wake(wait& w) {
 /// The task does not go on here, in whoever cancels or has done the work. With the lock held, which the context's end has
 /// to wait for: it must not go away while something is posted to it.
 void waiting_room::post_finished(wait& w, int result) {
-    wait* over = nullptr;
+    waits_over over;
     finish(w, result, over);
-    if (!over)
+    if (!over.first)
         return; // the fiber is about to go out, and will find that it need not
     operation_handler<operation_result<>> handler = std::move(*w.handler_);
     w.handler_.reset();
@@ -323,7 +335,7 @@ void waiting_room::post_finished(wait& w, int result) {
 
 void waiting_room::leave(wait& w) noexcept {
     std::scoped_lock const lock(mutex_);
-    wait* over = nullptr;
+    waits_over over;
     if (!w.over_)
         finish(w, ECANCELED, over);
 }
@@ -331,7 +343,7 @@ void waiting_room::leave(wait& w) noexcept {
 void waiting_room::close() noexcept {
     std::unique_ptr<loop_side> loop;
     for (;;) {
-        wait* over = nullptr;
+        waits_over over;
         std::optional<operation_handler<operation_result<>>>
             dropped; // destroyed without the lock: that destroys its task
         std::scoped_lock const lock(mutex_);
@@ -341,7 +353,7 @@ void waiting_room::close() noexcept {
             break;
         wait& w = *waits_.first();
         finish(w, ECANCELED, over);
-        if (over) {
+        if (over.first) {
             dropped.emplace(std::move(*w.handler_));
             w.handler_.reset();
             w.executor_ = {};
@@ -391,7 +403,9 @@ int wait::enter(std::source_location call, std::span<pollfd const> descriptors, 
         return why_not;
     room_ = std::move(room);
     if (asio::cancellation_slot slot = portal_.cancellation().slot(); slot.is_connected())
-        slot.assign([this_room = room_.get(), this](asio::cancellation_type) { this_room->cancel(this); });
+        slot.assign([room = room_, seat = seat_, number = seat_number_](asio::cancellation_type) {
+            room->cancel(seat, number); // a signal may outlive the context, and the wait
+        });
     return 0;
 }
 

@@ -19,6 +19,7 @@
 #include <source_location>
 #include <span>
 #include <unordered_map>
+#include <vector>
 
 namespace greenback::detail::blocking::inline GREENBACK_BACKEND_NAMESPACE {
 
@@ -45,6 +46,12 @@ struct descriptor_wait {
     descriptor_wait* previous = nullptr;
 };
 
+/// Waits that are over, in the order in which that became so. Their fibers are out, and nobody else knows of them.
+struct waits_over {
+    wait* first = nullptr;
+    wait* last = nullptr;
+};
+
 /// The waits of one execution context.
 ///
 /// Descriptors are registered in epolls of its own, for one event at a time, and Asio waits for the epolls. So a descriptor
@@ -66,9 +73,9 @@ public:
     int enter(wait& w, std::span<pollfd const> descriptors, socket_timeout* timeout);
     /// The fiber is out. @returns false: `w` is over, and the handler was not taken
     bool take_handler(wait& w, operation_handler<operation_result<>>& handler) noexcept;
-    /// If it still waits. From any thread
-    void cancel(wait const* w);
-    /// The same, for one that the caller knows to be there.
+    /// If it still waits: the wait that has, or had, this seat. From any thread
+    void cancel(std::size_t seat, std::uint64_t number);
+    /// For a wait that the caller knows to be there.
     void wake(wait& w);
     /// Not suspended after all, or being destroyed.
     void leave(wait& w) noexcept;
@@ -86,20 +93,29 @@ private:
     void remove(descriptor_wait& d) noexcept;
     int arm(descriptor_waiters& d) noexcept;
     deadline ask_timeout(descriptor_waiters& d, socket_timeout& timeout) noexcept;
-    void finish(wait& w, int result, wait*& over) noexcept;
+    void finish(wait& w, int result, waits_over& over) noexcept;
     void post_finished(wait& w, int result);
-    void collect(std::size_t slot, wait*& over) noexcept;
-    void wait_on(std::size_t slot, wait*& over) noexcept;
-    void collect_passed(wait*& over) noexcept;
+    void collect(std::size_t slot, waits_over& over) noexcept;
+    void wait_on(std::size_t slot, waits_over& over) noexcept;
+    void end_all(std::size_t slot, int why, waits_over& over) noexcept;
+    void collect_passed(waits_over& over) noexcept;
     void set_timer();
-    static void resume(wait* over);
+    static void resume(waits_over const& over);
+
+    /// Tells a wait from a later one at the same place.
+    struct seat {
+        wait* taken_by = nullptr;
+        std::uint64_t number = 0; ///< of those who have had it
+    };
 
     std::mutex mutex_;                ///< guards all the rest, and what is not constant of each wait
     std::unique_ptr<loop_side> loop_; ///< null: closed
     std::unordered_map<int, descriptor_waiters> descriptors_;
     std::multimap<clock::time_point, wait*> deadlines_;
     intrusive_list<wait> waits_;
-    bool is_held_for_fork_ = false; ///< written by the thread that forks, with the mutex held
+    std::vector<seat> seats_;
+    std::vector<std::size_t> free_seats_; ///< room for all of them is kept
+    bool is_held_for_fork_ = false;       ///< written by the thread that forks, with the mutex held
 };
 
 /// One wait, on the stack of the fiber that waits.
@@ -146,6 +162,8 @@ private:
     int result_ = 0;
     std::optional<operation_handler<operation_result<>>> handler_;
     std::optional<std::multimap<clock::time_point, wait*>::iterator> in_deadlines_;
+    std::size_t seat_ = 0;
+    std::uint64_t seat_number_ = 0;
     descriptor_wait one_;                      ///< where it waits for a single descriptor, as nearly always
     std::unique_ptr<descriptor_wait[]> many_;  ///< else
     std::span<descriptor_wait> descriptors_{}; ///< either

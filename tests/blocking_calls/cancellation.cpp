@@ -26,7 +26,8 @@ template <class F> std::exception_ptr cancelled(F f) {
     asio::cancellation_signal signal;
     std::exception_ptr thrown;
     bool ended = false;
-    asio::co_spawn(context, on_portal(std::move(f)), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) {
+    asio::co_spawn(context, on_portal(std::move(f)),
+                   asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) {
                        thrown = e;
                        ended = true;
                    }));

@@ -100,7 +100,7 @@ inline void set_timeout(int fd, int option, int milliseconds) {
 class interval_timer {
 public:
     explicit interval_timer(int milliseconds = 5) {
-        struct sigaction action {};
+        struct sigaction action{};
         action.sa_handler = [](int) {}; // and no SA_RESTART
         ::sigaction(SIGALRM, &action, &before_);
         itimerval const every{{0, milliseconds * 1000}, {0, milliseconds * 1000}};
@@ -114,7 +114,7 @@ public:
     }
 
 private:
-    struct sigaction before_ {};
+    struct sigaction before_{};
 };
 
 } // namespace test

@@ -545,6 +545,14 @@ TEST_CASE("what writes, or reads files, does not: it is called with locks held t
     char c = 'x';
     CHECK(calls_before_others_run(enough, [&] { CHECK(::write(null, &c, 1) == 1); }) == enough);
     CHECK(calls_before_others_run(enough, [&] { CHECK(::read(zeros, &c, 1) == 1); }) == enough);
+    // Nor what could not block: Asio makes such calls with a lock held.
+    socket_pair s;
+    REQUIRE(::write(s.b, "x", 1) == 1);
+    CHECK(calls_before_others_run(enough, [&] { CHECK(::recv(s.a, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1); }) == enough);
+    pollfd p{s.a, POLLIN, 0};
+    CHECK(calls_before_others_run(enough, [&] { CHECK(::poll(&p, 1, 0) == 1); }) == enough);
+    ::fcntl(s.a, F_SETFL, O_NONBLOCK);
+    CHECK(calls_before_others_run(enough, [&] { CHECK(::recv(s.a, &c, 1, MSG_PEEK) == 1); }) == enough);
     ::close(null);
     ::close(zeros);
 }

@@ -289,10 +289,10 @@ TEST_CASE("two contexts, one after the other and inside each other") {
     int ended = 0;
     for (asio::io_context* const context : {&first, &second}) {
         spawn(*context, on_portal([&] {
-                  char c;
-                  CHECK(::read(s.a, &c, 1) == 1);
-                  ++ended;
-              }));
+            char c;
+            CHECK(::read(s.a, &c, 1) == 1);
+            ++ended;
+        }));
     }
     poll_all(first);
     poll_all(second);
