@@ -38,8 +38,6 @@ std::int64_t coarse_milliseconds() noexcept {
 }
 
 [[gnu::noinline]] bool has_been_busy_for_long(any_portal const& portal) noexcept {
-    if (++busy.calls % 64 != 0)
-        return false;
     std::int64_t const now = coarse_milliseconds();
     if (busy.portal != &portal) {
         busy.portal = &portal;
@@ -79,11 +77,11 @@ int await_time(caller const& by, deadline const& until) noexcept {
     return await_in_room(by, until, [&](wait& w) { return w.run(by.call(), {}); });
 }
 
-void may_yield(caller const& by, int fd) noexcept {
-    if (!has_been_busy_for_long(by.portal())) [[likely]]
-        return;
+namespace {
+
+GREENBACK_COLD void yield_if_busy_for_long(caller const& by, int fd) noexcept {
     int const e = error_number();
-    if (by.is_abandoned() || (fd >= 0 && is_nonblocking(fd)))
+    if (!has_been_busy_for_long(by.portal()) || by.is_abandoned() || (fd >= 0 && is_nonblocking(fd)))
         return set_error_number(e);
     has_waited();
     try {
@@ -96,6 +94,14 @@ void may_yield(caller const& by, int fd) noexcept {
     } catch (...) { // the task is being destroyed: the next await says it again
     }
     set_error_number(e);
+}
+
+} // namespace
+
+/// Not inlined: its caller may have waited, and changed threads.
+[[gnu::noinline]] void may_yield(caller const& by, int fd) noexcept {
+    if (++busy.calls % 64 == 0) [[unlikely]]
+        yield_if_busy_for_long(by, fd);
 }
 
 std::uint64_t waits_so_far() noexcept { return waits.load(std::memory_order_relaxed); }

@@ -38,19 +38,15 @@ bool has_only_an_error(int fd, short events) noexcept {
     return (p.revents & POLLERR) && (::ioctl(fd, FIONREAD, &unread) < 0 || unread == 0);
 }
 
-/// A blocking call out of calls that don't: `attempt(done)` transfers what follows the first `done` bytes, or fails with
-/// EAGAIN. Ends when something has been transferred or, if it is to be the `whole`, when `total` has.
-///
-/// Whether the descriptor blocks at all, and for how long, is asked only where it would.
-/// @param whole read anew after each attempt, which may find out that it is not to be
+/// @param n what the first attempt has said
 template <class Attempt>
-ssize_t transfer(caller const& by, int fd, short events, size_t total, bool const& whole, Attempt attempt) noexcept {
+[[gnu::noinline]] ssize_t transfer_rest(caller const& by, int fd, short events, size_t total, bool const& whole,
+                                        Attempt& attempt, ssize_t n) noexcept {
     size_t transferred = 0;
     socket_timeout timeout{events == POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO};
     bool has_waited = false, timed_out = false;
     auto pause = std::chrono::milliseconds(1);
-    for (;;) {
-        ssize_t const n = attempt(transferred);
+    for (;; n = attempt(transferred)) {
         if (n > 0 && whole && transferred + static_cast<size_t>(n) < total) {
             transferred += static_cast<size_t>(n);
             continue;
@@ -80,6 +76,19 @@ ssize_t transfer(caller const& by, int fd, short events, size_t total, bool cons
         }
         return transferred ? static_cast<ssize_t>(transferred) : fail(e);
     }
+}
+
+/// A blocking call out of calls that don't: `attempt(done)` transfers what follows the first `done` bytes, or fails with
+/// EAGAIN. Ends when something has been transferred or, if it is to be the `whole`, when `total` has.
+///
+/// Whether the descriptor blocks at all, and for how long, is asked only where it would.
+/// @param whole read anew after each attempt, which may find out that it is not to be
+template <class Attempt>
+ssize_t transfer(caller const& by, int fd, short events, size_t total, bool const& whole, Attempt attempt) noexcept {
+    ssize_t const n = attempt(0);
+    if (n >= 0 && (!whole || static_cast<size_t>(n) >= total)) [[likely]]
+        return n;
+    return transfer_rest(by, fd, events, total, whole, attempt, n);
 }
 
 bool is_socket_error(ssize_t result) noexcept { return result >= 0 || error_number() != ENOTSOCK; }
