@@ -92,6 +92,7 @@ GREENBACK_COLD void yield_if_busy_for_long(caller const& by, int fd) noexcept {
         await_([&](auto token) { return asio::post(executor, token); }, by.call());
         by.portal().throws_if_cancelled() = as_before;
     } catch (...) { // the task is being destroyed: the next await says it again
+        return set_error_number(e);
     }
     set_error_number(e);
 }

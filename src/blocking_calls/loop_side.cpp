@@ -23,7 +23,7 @@ int loop_side::open(epoll_slot& s) noexcept {
     if (made < 0)
         return error_number();
     error_code ec;
-    s.registered.assign(made, ec);
+    s.registered.assign(made, ec); // NOLINT(bugprone-unused-return-value): it is in `ec`
     if (ec) {
         ::close(made);
         return ec.value();
@@ -44,7 +44,7 @@ void loop_side::wait_for(epoll_slot& s) {
 void loop_side::no_wait_left(epoll_slot& s) noexcept {
     error_code ignored;
     if (s.is_waited_for)
-        s.registered.cancel(ignored);
+        s.registered.cancel(ignored); // NOLINT(bugprone-unused-return-value)
 }
 
 void loop_side::has_event(std::size_t number, error_code ec) {
@@ -99,8 +99,8 @@ void loop_side::make_anew_in_child() {
         if (s.number < 0)
             continue;
         error_code ignored;
-        s.registered.close(
-            ignored); // the parent has it too; what waits for it is aborted, and waits again for the new one
+        // The parent has it too. What waits for it is aborted, and then waits for the new one.
+        s.registered.close(ignored); // NOLINT(bugprone-unused-return-value)
         s.number = -1;
         while (descriptor_waiters* const d = s.armed.first()) {
             d->is_armed = false;

@@ -83,10 +83,11 @@ int waiting_room::enter(wait& w, std::span<pollfd const> descriptors, socket_tim
     seats_[w.seat_].taken_by = &w;
     w.seat_number_ = ++seats_[w.seat_].number;
     waits_.add(w);
-    int why_not = ENOMEM;
+    int why_not = 0;
     try {
         why_not = add(w, descriptors, timeout);
     } catch (...) {
+        why_not = ENOMEM;
     }
     if (why_not) {
         waits_over over;
@@ -294,18 +295,13 @@ void waiting_room::end_all(std::size_t number, int why, waits_over& over) noexce
 void waiting_room::resume(waits_over const& over) {
     if (!over.first)
         return;
-    auto const taken = [](wait& w) {
-        operation_handler<operation_result<>> handler = std::move(*w.handler_);
-        w.handler_.reset();
-        return handler;
-    };
     for (wait* i = over.first->next; i;) {
         wait& w = *std::exchange(i, i->next);
         asio::any_io_executor const executor = std::move(w.executor_);
-        asio::post(executor, taken(w));
+        asio::post(executor, w.take_handler());
     }
     asio::any_io_executor const executor = std::move(over.first->executor_);
-    asio::dispatch(executor, taken(*over.first));
+    asio::dispatch(executor, over.first->take_handler());
 }
 
 void waiting_room::cancel(std::size_t number_of_seat, std::uint64_t number) {
@@ -328,9 +324,8 @@ void waiting_room::post_finished(wait& w, int result) {
     finish(w, result, over);
     if (!over.first)
         return; // the fiber is about to go out, and will find that it need not
-    operation_handler<operation_result<>> handler = std::move(*w.handler_);
-    w.handler_.reset();
-    asio::post(asio::any_io_executor(std::move(w.executor_)), std::move(handler));
+    asio::any_io_executor const executor = std::move(w.executor_);
+    asio::post(executor, w.take_handler());
 }
 
 void waiting_room::leave(wait& w) noexcept {
@@ -344,8 +339,8 @@ void waiting_room::close() noexcept {
     std::unique_ptr<loop_side> loop;
     for (;;) {
         waits_over over;
-        std::optional<operation_handler<operation_result<>>>
-            dropped; // destroyed without the lock: that destroys its task
+        // Destroyed without the lock: that destroys its task.
+        std::optional<operation_handler<operation_result<>>> dropped;
         std::scoped_lock const lock(mutex_);
         if (loop_)
             loop = std::move(loop_);
@@ -354,8 +349,7 @@ void waiting_room::close() noexcept {
         wait& w = *waits_.first();
         finish(w, ECANCELED, over);
         if (over.first) {
-            dropped.emplace(std::move(*w.handler_));
-            w.handler_.reset();
+            dropped.emplace(w.take_handler());
             w.executor_ = {};
         }
     }
@@ -392,6 +386,14 @@ void waiting_room::reopen_in_child() {
 wait::~wait() {
     if (room_)
         room_->leave(*this);
+}
+
+/// @pre there is one
+operation_handler<operation_result<>> wait::take_handler() noexcept {
+    GREENBACK_ASSERT(handler_);
+    operation_handler<operation_result<>> taken = std::move(*handler_); // NOLINT(bugprone-unchecked-optional-access)
+    handler_.reset();
+    return taken;
 }
 
 int wait::enter(std::source_location call, std::span<pollfd const> descriptors, socket_timeout* timeout) {

@@ -152,6 +152,7 @@ private:
 
     int enter(std::source_location call, std::span<pollfd const> descriptors, socket_timeout* timeout);
     int suspend();
+    operation_handler<operation_result<>> take_handler() noexcept;
     static bool start(portal_base& portal, void* self);
 
     any_portal& portal_;
