@@ -76,3 +76,6 @@
 #include <greenback/sync_stream.hpp> // sync_stream
 
 #include <greenback/basic_iostream.hpp> // basic_iostream
+
+// 11. greenback/blocking_calls.hpp, which is not included here: libraries that wait by themselves, in libc's blocking calls.
+//     It needs a library of its own, since it changes what those calls mean.
