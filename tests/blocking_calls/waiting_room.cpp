@@ -251,6 +251,10 @@ TEST_CASE("waiting portals need no descriptors") {
 }
 
 TEST_CASE("where no more descriptors can be had, a wait fails instead of hanging") {
+#if defined(TEST_UNDER_ASAN) // and UndefinedBehaviorSanitizer, in the same builds
+    WARN("skipped: the sanitizer needs a pipe to find out that an object is one");
+    return;
+#endif
     outcome const child = in_child([] {
         socket_pair s;
         asio::io_context context(1);
