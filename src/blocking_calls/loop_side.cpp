@@ -35,6 +35,8 @@ int loop_side::open(epoll_slot& s) noexcept {
 void loop_side::wait_for(epoll_slot& s) {
     if (s.is_waited_for)
         return;
+    if (s.number < 0) // nothing to wait for; to ask Asio would have the handler called here, with the lock held
+        throw system_error(error_code(asio::error::bad_descriptor));
     std::size_t const number = static_cast<std::size_t>(&s - slots_.data());
     s.registered.async_wait(s.registered.wait_read, [this, number](error_code ec) { has_event(number, ec); });
     s.is_waited_for = true;

@@ -28,6 +28,8 @@ struct anywhere_in_context {
     asio::execution_context* context;
 
     asio::execution_context& query(asio::execution::context_t) const noexcept { return *context; }
+    /// Newer Asios ask for it, for operations that are over when they begin. None of the room's is: see `wait_for`.
+    anywhere_in_context require(asio::execution::blocking_t::never_t) const noexcept { return *this; }
     template <class F> void execute(F&& f) const { std::forward<F>(f)(); }
     bool operator==(anywhere_in_context const&) const noexcept = default;
 };
@@ -73,7 +75,7 @@ public:
     epoll_slot& slot(std::size_t i) noexcept { return slots_[i]; }
     /// @returns 0 or an error number
     int open(epoll_slot& s) noexcept;
-    /// Unless it is waited for already. @throws std::bad_alloc
+    /// Unless it is waited for already. @throws std::bad_alloc · system_error
     void wait_for(epoll_slot& s);
     void no_wait_left(epoll_slot& s) noexcept;
     void set_timer(std::optional<clock::time_point> first);
