@@ -40,7 +40,7 @@ TEST_CASE("fortified calls await") {
                 CHECK(::write(s.b, "x", 1) == 1);
             }
         });
-    CHECK(awaits.count() >= 10);
+    CHECK(awaits.count() > 5); // the writer's five, and some of the reader's
 }
 
 TEST_CASE("an overflow ends a fortified program as ever") {
