@@ -10,6 +10,7 @@
 //
 // The bytes are what 64 stacks of the default size come to, so that they limit larger ones only.
 
+#include "at_thread_exit.hpp"
 #include "fiber_end.hpp"
 
 #include <greenback/detail/fiber/fiber.hpp>
@@ -50,15 +51,15 @@ void trim_cache(thread_state& thread, unsigned keep) noexcept {
 }
 
 /// Gives a thread's cached fibers back when the thread ends.
-struct at_thread_exit {
-    ~at_thread_exit() {
-        thread_state& thread = this_thread();
-        thread.ending = true; // anything returned after this goes to the pool at once
-        thread.generation = 0;
-        thread.cached_limit = 0;
-        trim_cache(thread, 0);
-    }
-};
+void give_cache_back(void*) noexcept {
+    thread_state& thread = this_thread();
+    thread.ending = true; // anything returned after this goes to the pool at once
+    thread.generation = 0;
+    thread.cached_limit = 0;
+    trim_cache(thread, 0);
+}
+
+at_thread_exit<give_cache_back> const cleanup;
 
 /// Brings what the thread keeps up to date, before it is used. @returns whether it may keep anything
 bool renew_cache(thread_state& thread) noexcept {
@@ -67,9 +68,8 @@ bool renew_cache(thread_state& thread) noexcept {
     unsigned const now = cache_generation.load(std::memory_order_acquire);
     if (thread.generation == now)
         return true;
-    thread_local at_thread_exit cleanup;
-    (void)cleanup;
-    this_thread();
+    if (!cleanup.ask(&thread))
+        return false;
     trim_cache(thread, 0);
     std::size_t const fitting = most_cached_bytes / std::max<std::size_t>(default_stack_size(), 1);
     thread.cached_limit = static_cast<unsigned>(std::clamp<std::size_t>(fitting, least_cached, most_cached));

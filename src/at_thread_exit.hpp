@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// What is given back when a thread ends, arranged without the C library's ending the program where there is no memory.
+#pragma once
+
+#include <pthread.h>
+
+namespace greenback::detail {
+
+/// Has `F(argument)` called at the end of each thread that has asked for it. To be a static object, so that it is there
+/// before main.
+///
+/// Not a thread_local with a destructor: to register that takes memory, and glibc ends the program if there is none.
+/// Asking here takes memory only in a program with more than 32 keys, and may be refused. The differences are that
+/// `F` comes after the destructors of thread_locals, and that main's thread never gets to it where main returns.
+template <void (*F)(void*) noexcept> class at_thread_exit {
+public:
+    at_thread_exit() noexcept : made_(::pthread_key_create(&key_, [](void* argument) { F(argument); }) == 0) {}
+    at_thread_exit(at_thread_exit const&) = delete;
+    /// Threads may outlive a shared object with the library in it.
+    ~at_thread_exit() {
+        if (made_)
+            ::pthread_key_delete(key_);
+        made_ = false;
+    }
+
+    /// @param argument not null @returns whether it will be called
+    bool ask(void* argument) const noexcept { return made_ && ::pthread_setspecific(key_, argument) == 0; }
+
+private:
+    pthread_key_t key_{};
+    bool made_;
+};
+
+} // namespace greenback::detail
