@@ -33,8 +33,8 @@ constinit plan current_plan;
 
 void report_death(char const* how) noexcept {
     static constinit char text[300];
-    auto const n = std::snprintf(text, sizeof text, "\n%s: in \"%s\" where allocation %ld %s. It was asked for by:\n", how,
-                                 current_program ? current_program : "?", current_plan.first,
+    auto const n = std::snprintf(text, sizeof text, "\n%s: in \"%s\" where allocation %ld %s. It was asked for by:\n",
+                                 how, current_program ? current_program : "?", current_plan.first,
                                  current_plan.and_all_after ? "and all after it failed" : "failed");
     test::say(n > 0 ? text : how);
     ::backtrace_symbols_fd(first_failure().data(), static_cast<int>(first_failure().size()), STDERR_FILENO);
@@ -52,12 +52,13 @@ extern "C" void report_signal(int number) {
 /// For as long as it lives, a death tells of the program.
 class watch {
 public:
-    watch() noexcept : terminate_(std::set_terminate([] {
-        end();
-        report_death("std::terminate");
-        std::signal(SIGABRT, SIG_DFL);
-        std::abort();
-    })) {
+    watch() noexcept
+        : terminate_(std::set_terminate([] {
+              end();
+              report_death("std::terminate");
+              std::signal(SIGABRT, SIG_DFL);
+              std::abort();
+          })) {
         for (std::size_t i = 0; i != std::size(signals); ++i)
             before_[i] = std::signal(signals[i], report_signal);
     }
@@ -296,7 +297,7 @@ void check_program(char const* name, void (*program)()) {
     CHECK(faults.empty());
     CHECK(t.told + t.got_over_it == t.runs);
     CHECK(t.told > 0);
-    std::printf("%s: %ld runs, %ld told, %ld got over it, %zu faults\n", name, t.runs, t.told, t.got_over_it, faults.size());
+    INFO(name << ": " << t.runs << " runs, " << t.told << " told, " << t.got_over_it << " got over it");
 }
 
 } // namespace failing

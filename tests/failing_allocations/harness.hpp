@@ -10,6 +10,7 @@
 #include "support/catch.hpp"
 
 #include <exception>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -37,13 +38,19 @@ inline void expect(bool condition, char const* what) {
 /// no_memory; or several exceptions of which the first is one of these.
 bool tells_of_memory(std::exception_ptr const& e) noexcept;
 
+/// An io_context. Asio 1.36's leaks its first services if its constructor runs out of memory, so that is spared.
+class event_loop : private std::optional<reprieve>, public asio::io_context {
+public:
+    event_loop() : std::optional<reprieve>(std::in_place) { std::optional<reprieve>::reset(); }
+};
+
 /// Runs until there is no work left. @throws what left the event loop on the way: what tells of memory, if anything
 /// did, since the other tasks' may be what came of it
 void drain(asio::io_context& context);
 
 /// The task that is the synchronous function `f`, to its end.
 template <class F> void run_spawned(F f) {
-    asio::io_context context;
+    event_loop context;
     bool done = false;
     greenback::spawn(
         context,
@@ -63,7 +70,7 @@ inline asio::awaitable<void> note_end(asio::awaitable<void> task, bool& done) {
 
 /// The task `f()`, to its end.
 template <class F> void run_coroutine(F f) {
-    asio::io_context context;
+    event_loop context;
     bool done = false;
     asio::co_spawn(context, note_end(f(), done), greenback::rethrow);
     drain(context);

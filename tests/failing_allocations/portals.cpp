@@ -40,7 +40,7 @@ TEST_CASE("spawn, with rethrow", "[failing_allocations]") {
 
 TEST_CASE("spawn, with a handler", "[failing_allocations]") {
     check_program("spawn handler", [] {
-        asio::io_context context;
+        event_loop context;
         std::exception_ptr error;
         int result = 0;
         int calls = 0;
@@ -63,8 +63,7 @@ TEST_CASE("spawn, with use_awaitable", "[failing_allocations]") {
     check_program("spawn use_awaitable", [] {
         run_coroutine([]() -> asio::awaitable<void> {
             auto const executor = co_await asio::this_coro::executor;
-            int const n = co_await gb::spawn(
-                executor, [] { return wait_and_count(1); }, asio::use_awaitable);
+            int const n = co_await gb::spawn(executor, [] { return wait_and_count(1); }, asio::use_awaitable);
             expect(n == 2, "result");
         });
     });
@@ -72,10 +71,10 @@ TEST_CASE("spawn, with use_awaitable", "[failing_allocations]") {
 
 TEST_CASE("spawn, with use_future", "[failing_allocations]") {
     check_program("spawn use_future", [] {
-        asio::io_context context;
+        event_loop context;
         // Bound: its handler would run on threads of Asio's own otherwise.
-        auto result = gb::spawn(
-            context, [] { return wait_and_count(1); }, asio::bind_executor(context, asio::use_future));
+        auto result =
+            gb::spawn(context, [] { return wait_and_count(1); }, asio::bind_executor(context, asio::use_future));
         drain(context);
         expect(result.wait_for(std::chrono::seconds(0)) == std::future_status::ready, "the future is not ready");
         expect(result.get() == 2, "result");
@@ -181,13 +180,13 @@ TEST_CASE("with_portal_run_tree, and a child", "[failing_allocations]") {
 
 TEST_CASE("bestow_portal", "[failing_allocations]") {
     check_program("bestow_portal", [] {
-        asio::io_context context;
+        event_loop context;
         bool done = false;
-        asio::co_spawn(context,
-                       gb::bestow_portal(note_end(
-                           []() -> asio::awaitable<void> { expect(co_await counting_coroutine(1) == 3, "result"); }(),
-                           done)),
-                       gb::rethrow);
+        asio::co_spawn(
+            context,
+            gb::bestow_portal(note_end(
+                []() -> asio::awaitable<void> { expect(co_await counting_coroutine(1) == 3, "result"); }(), done)),
+            gb::rethrow);
         drain(context);
         expect(done, "not done");
     });
@@ -208,8 +207,7 @@ TEST_CASE("nested portals", "[failing_allocations]") {
             }());
             // And a task of its own inside of the synchronous code.
             auto const executor = gb::await_(asio::this_coro::executor);
-            int const n = gb::await_(gb::spawn(
-                executor, [] { return wait_and_count(1); }, asio::use_awaitable));
+            int const n = gb::await_(gb::spawn(executor, [] { return wait_and_count(1); }, asio::use_awaitable));
             expect(n == 2, "result");
         });
     });
@@ -217,7 +215,7 @@ TEST_CASE("nested portals", "[failing_allocations]") {
 
 TEST_CASE("many portals: the pool grows and is trimmed", "[failing_allocations]") {
     check_program("many portals", [] {
-        asio::io_context context;
+        event_loop context;
         int done = 0;
         for (int i = 0; i != 100; ++i)
             gb::spawn(
