@@ -2,8 +2,7 @@
 //
 // Before Asio 1.24 an operation with use_awaitable is initiated in an await_suspend that is noexcept: an initiation that
 // fails ends the program, in any coroutine. So it can't be asked of greenback to survive that, and these initiations,
-// none but these, are spared. `co_spawn` has one in it as well. That plain Asio does not survive it is shown in
-// plain_asio.cpp.
+// none but these, are spared. `co_spawn` has one in it as well.
 //
 // To be included before whatever initiates.
 #pragma once
