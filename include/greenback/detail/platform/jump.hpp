@@ -52,7 +52,8 @@ struct arrival {
 /// which it tells nobody. A profiler's signal may come then, and libgcc's unwinder would look for code at whatever it
 /// takes for the caller's address. So the information says meanwhile that there is no caller: such a backtrace ends here.
 /// Whoever comes from the other stack looks up the byte before the return address (as unwinders do, since a call may be
-/// a function's last instruction): a `nop` that is never run, for which the compiler's information stands.
+/// a function's last instruction): a `nop` that is never run, for which the compiler's information stands. gdb is shown
+/// the place behind the last instruction, and looks up the byte before that; so it stands for this one, too.
 GREENBACK_SWITCH_PATH inline arrival jump(context to, void* word) noexcept {
 #if defined(GREENBACK_JUMP_WITHOUT_CALL)
     arrival arrived;
@@ -62,8 +63,9 @@ GREENBACK_SWITCH_PATH inline arrival jump(context to, void* word) noexcept {
                         "pushq %%rax\n\t"
                         "jmp *%[switcher]\n\t" GREENBACK_CALLER_AS_BEFORE //
                         "nop\n"
-                        "1:\n\t" GREENBACK_NO_CALLER_FROM_HERE //
-                        "leaq 128(%%rsp), %%rsp\n\t" GREENBACK_CALLER_AS_BEFORE
+                        "1:\n\t" GREENBACK_NO_CALLER_FROM_HERE                                    //
+                        ".byte 0x48, 0x8d, 0xa4, 0x24, 0x80, 0, 0\n\t" GREENBACK_CALLER_AS_BEFORE //
+                        ".byte 0" // leaq 128(%rsp), %rsp: see above
                         : "=&a"(arrived.from), "=&d"(arrived.word), "+D"(to), "+S"(word)
                         : [switcher] "m"(jump_fcontext_address)
                         : "rcx", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
