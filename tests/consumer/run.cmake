@@ -1,5 +1,5 @@
 # Builds and runs a small project that uses greenback: the installed one (CONSUMER is install, with a fresh
-# installation below WORK_DIR) or its source tree (CONSUMER is subdirectory).
+# installation below WORK_DIR), its source tree (subdirectory), or a git repository with the sources (fetch_content).
 
 include("${WORK_DIR}/../cache.cmake")
 
@@ -20,6 +20,29 @@ if(CONSUMER STREQUAL "install")
         message(FATAL_ERROR "the commands for gdb are not installed")
     endif()
     list(APPEND arguments "-Dgreenback_ROOT=${WORK_DIR}/prefix" "-DGREENBACK_VERSION=${GREENBACK_VERSION}")
+    run("${CMAKE_COMMAND}" -G "${generator}" ${arguments} -S "${CONSUMER_DIR}/../versions" -B "${WORK_DIR}/versions")
+elseif(CONSUMER STREQUAL "fetch_content")
+    # A repository of its own: the sources may be an archive's, or have changes that are not committed.
+    set(repository "${WORK_DIR}/repository")
+    file(
+        COPY
+            "${GREENBACK_SOURCE_DIR}/CMakeLists.txt"
+            "${GREENBACK_SOURCE_DIR}/cmake"
+            "${GREENBACK_SOURCE_DIR}/include"
+            "${GREENBACK_SOURCE_DIR}/src"
+        DESTINATION "${repository}"
+    )
+    set(git "${GIT}" -C "${repository}" -c user.name=test -c user.email=test@localhost -c commit.gpgsign=false)
+    run(${git} init -q)
+    run(${git} add .)
+    run(${git} commit -q -m sources)
+    execute_process(
+        COMMAND ${git} rev-parse HEAD
+        OUTPUT_VARIABLE commit
+        OUTPUT_STRIP_TRAILING_WHITESPACE
+        COMMAND_ERROR_IS_FATAL ANY
+    )
+    list(APPEND arguments "-DGREENBACK_REPOSITORY=file://${repository}" "-DGREENBACK_COMMIT=${commit}")
 else()
     list(APPEND arguments "-DGREENBACK_SOURCE_DIR=${GREENBACK_SOURCE_DIR}")
 endif()
