@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The version of these headers. CMakeLists.txt and CHANGELOG.md say the same; a test compares them.
+// The version of these headers. CMakeLists.txt says the same; a test compares them.
 #pragma once
 
 #define GREENBACK_VERSION_MAJOR 0

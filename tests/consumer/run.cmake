@@ -12,7 +12,20 @@ endfunction()
 
 file(REMOVE_RECURSE "${WORK_DIR}")
 
-set(arguments -C "${WORK_DIR}/../cache.cmake" "-DBLOCKING_CALLS=${BLOCKING_CALLS}")
+# In each, a package of the name Asio that is not what greenback looks for, as Conan makes one.
+file(WRITE "${WORK_DIR}/other/AsioConfig.cmake" "add_library(other::asio INTERFACE IMPORTED)\n")
+file(
+    WRITE "${WORK_DIR}/other/AsioConfigVersion.cmake"
+    "set(PACKAGE_VERSION 9.9.9)\nset(PACKAGE_VERSION_COMPATIBLE TRUE)\n"
+)
+
+set(
+    arguments
+    -C "${WORK_DIR}/../cache.cmake"
+    "-DBLOCKING_CALLS=${BLOCKING_CALLS}"
+    -DCMAKE_FIND_PACKAGE_PREFER_CONFIG=ON
+    "-DAsio_DIR=${WORK_DIR}/other"
+)
 if(CONSUMER STREQUAL "install")
     run("${CMAKE_COMMAND}" --install "${GREENBACK_BUILD_DIR}" --prefix "${WORK_DIR}/prefix" --config "${CONFIG}")
     file(GLOB_RECURSE script "${WORK_DIR}/prefix/*/greenback.py")
