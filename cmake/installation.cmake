@@ -1,7 +1,7 @@
 # What `cmake --install` installs: library, headers, the CMake package, files for pkg-config, gdb's commands.
 #
-# Two components: greenback_runtime is what a program that was linked with the shared library needs, greenback_development
-# is everything else.
+# Two components: greenback_runtime is what a program that was linked with the shared library needs,
+# greenback_development is everything else.
 
 set(greenback_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/greenback")
 

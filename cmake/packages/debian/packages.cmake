@@ -6,7 +6,8 @@
 if(NOT BUILD_SHARED_LIBS OR GREENBACK_ASIO_THREAD_LOCALS OR NOT CMAKE_INSTALL_PREFIX STREQUAL "/usr")
     message(
         FATAL_ERROR
-        "GREENBACK_DEBIAN_PACKAGES needs BUILD_SHARED_LIBS=ON, GREENBACK_ASIO_THREAD_LOCALS=OFF and CMAKE_INSTALL_PREFIX=/usr."
+        "GREENBACK_DEBIAN_PACKAGES needs BUILD_SHARED_LIBS=ON, GREENBACK_ASIO_THREAD_LOCALS=OFF and "
+        "CMAKE_INSTALL_PREFIX=/usr."
     )
 endif()
 
@@ -76,7 +77,7 @@ foreach(component IN LISTS greenback_debian_components)
     )
 endforeach()
 
-# What is linked with the library depends on it. CPack's own way has ldconfig called by scripts, instead of by a trigger.
+# What is linked with the library depends on it; and ldconfig is called when all is unpacked.
 file(
     WRITE "${PROJECT_BINARY_DIR}/debian/shlibs"
     "libgreenback ${greenback_soversion} libgreenback${greenback_soversion} (>= ${PROJECT_VERSION})\n"
@@ -90,7 +91,10 @@ set(CPACK_PACKAGE_NAME greenback)
 set(CPACK_PACKAGE_VENDOR "The greenback for C++ authors")
 set(CPACK_PACKAGE_CONTACT "${GREENBACK_PACKAGE_CONTACT}")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
-set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+set(
+    CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
+    OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE
+)
 set(CPACK_COMPONENTS_ALL ${greenback_debian_components})
 set(CPACK_COMPONENTS_GROUPING IGNORE)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
