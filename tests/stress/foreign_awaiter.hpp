@@ -15,14 +15,12 @@ struct foreign_way {
     bool throws;
     unsigned ticks;
 
-    // Asio posts the completion of a task that has never suspended, and dispatches that of others. What does not suspend
-    // after all counts as if it had, for which a model has no words: so only tasks that have suspended do that.
     foreign_way(task const& t, unsigned value)
-        : how(value % 4 == 0                                 ? is_ready
-              : value % 4 == 1                               ? resumes_inside_await_suspend
-              : value % 4 == 2 && (t.alone || !t.all->order) ? does_not_suspend
-              : value % 4 == 3 && t.all->clock               ? resumes_later
-                                                             : is_ready),
+        : how(value % 4 == 0   ? is_ready
+              : value % 4 == 1 ? resumes_inside_await_suspend
+              : value % 4 == 2 ? does_not_suspend
+              : t.all->clock   ? resumes_later
+                               : is_ready),
           throws(value % 16 >= 12), ticks(value / 16 % 3) {}
 };
 
