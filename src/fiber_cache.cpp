@@ -59,7 +59,7 @@ void give_cache_back(void*) noexcept {
     trim_cache(thread, 0);
 }
 
-at_thread_exit<give_cache_back> const cleanup;
+[[gnu::init_priority(101)]] at_thread_exit<give_cache_back> const cleanup;
 
 /// Brings what the thread keeps up to date, before it is used. @returns whether it may keep anything
 bool renew_cache(thread_state& thread) noexcept {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What is said when a portal's stack is used up: the handler of the fault, and the stack it needs on each thread.
 
+#include "at_thread_exit.hpp"
 #include "call_site.hpp"
 #include "hold_across_fork.hpp"
 #include "never_destroyed.hpp"
@@ -120,53 +121,44 @@ void on_fault(int number, siginfo_t* info, void* context) noexcept {
 
 // A handler needs a stack, and the one that overflowed has no room. The system keeps one such stack per thread; if it
 // is there already (AddressSanitizer's, a test framework's), it will do.
-class alternate_stack {
-public:
-    alternate_stack() noexcept {
-        stack_t now{};
-        if (::sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_DISABLE) == 0)
-            return;
-        void* const base = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (base == MAP_FAILED)
-            return; // this thread's overflows go unreported
-        stack_t ours{};
-        ours.ss_sp = base;
-        ours.ss_size = bytes;
-        if (::sigaltstack(&ours, nullptr) == 0)
-            base_ = base;
-        else
-            ::munmap(base, bytes);
-    }
-    alternate_stack(alternate_stack const&) = delete;
-    alternate_stack& operator=(alternate_stack const&) = delete;
-    ~alternate_stack() {
-        stack_t now{};
-        if (!base_ || ::sigaltstack(nullptr, &now) != 0)
-            return;
-        if (now.ss_sp == base_) {
-            stack_t none{};
-            none.ss_flags = SS_DISABLE;
-            none.ss_size = bytes; // some systems check it all the same
-            if (::sigaltstack(&none, nullptr) != 0)
-                return; // exit() was called in a signal handler: we are on it
-        }
-        ::munmap(base_, bytes);
-    }
 
-private:
-    // Committed as it is touched. With AVX-512 and AMX the registers alone take 11 KiB, and handlers before ours run on
-    // it.
-    static constexpr std::size_t bytes = std::size_t(128) * 1024;
-    void* base_ = nullptr;
-};
+// Committed as it is touched. With AVX-512 and AMX the registers alone take 11 KiB, and handlers before ours run on it.
+constexpr std::size_t alternate_bytes = std::size_t(128) * 1024;
+
+/// @param base of the stack that this thread was given
+void give_alternate_stack_back(void* base) noexcept {
+    stack_t now{};
+    if (::sigaltstack(nullptr, &now) != 0)
+        return;
+    if (now.ss_sp == base) {
+        stack_t none{};
+        none.ss_flags = SS_DISABLE;
+        none.ss_size = alternate_bytes; // some systems check it all the same
+        if (::sigaltstack(&none, nullptr) != 0)
+            return; // the thread ended in a signal handler: we are on it
+    }
+    ::munmap(base, alternate_bytes);
+}
+
+[[gnu::init_priority(101)]] detail::at_thread_exit<give_alternate_stack_back> const cleanup;
 
 } // namespace
 
 void detail::watch_for_overflow() noexcept {
-    if (!reporting.load(std::memory_order_acquire))
+    if (!reporting.load(std::memory_order_acquire) || cleanup.asked())
         return;
-    thread_local alternate_stack const stack;
-    (void)stack;
+    stack_t now{};
+    if (::sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_DISABLE) == 0)
+        return;
+    stack_t ours{};
+    ours.ss_size = alternate_bytes;
+    ours.ss_sp = ::mmap(nullptr, alternate_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (ours.ss_sp == MAP_FAILED)
+        return; // this thread's overflows go unreported
+    if (!cleanup.ask(ours.ss_sp) || ::sigaltstack(&ours, nullptr) != 0) {
+        cleanup.ask(nullptr);
+        ::munmap(ours.ss_sp, alternate_bytes);
+    }
 }
 
 void report_stack_overflow() noexcept {

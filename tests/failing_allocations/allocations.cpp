@@ -26,7 +26,7 @@ namespace {
 
 constinit std::atomic<bool> counting{false};
 constinit std::atomic<long> seen{0}, failed{0}, first{0}, allocated{0};
-constinit std::atomic<bool> all_after{false};
+constinit std::atomic<bool> all_after{false}, spares_asio{true};
 constinit std::atomic<int> reprieves{0};
 
 constinit void* site[64] = {};
@@ -34,7 +34,10 @@ constinit int site_depth = 0;
 
 /// Is this allocation to fail?
 bool fails() noexcept {
-    if (!counting.load(std::memory_order_relaxed) || reprieves.load(std::memory_order_relaxed) != 0)
+    if (!counting.load(std::memory_order_relaxed))
+        return false;
+    bool const spares = spares_asio.load(std::memory_order_relaxed);
+    if (spares && reprieves.load(std::memory_order_relaxed) != 0)
         return false;
     long const n = seen.fetch_add(1) + 1;
     long const wanted = first.load();
@@ -42,7 +45,7 @@ bool fails() noexcept {
         return false;
     // What runs while an exception passes is destructors, and the exception tells of it already. Asio's owner of a task
     // posts the task's destruction from its destructor, which ends the program if there is no memory for that.
-    if (n != wanted && std::uncaught_exceptions() != 0)
+    if (spares && n != wanted && std::uncaught_exceptions() != 0)
         return false;
     if (failed.fetch_add(1) == 0)
         site_depth = ::backtrace(site, static_cast<int>(std::size(site)));
@@ -64,6 +67,7 @@ void begin(plan p) noexcept {
     site_depth = 0;
     first = p.first;
     all_after = p.and_all_after;
+    spares_asio = p.spares_asio;
     counting = true;
 }
 

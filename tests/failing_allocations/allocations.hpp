@@ -12,6 +12,8 @@ namespace failing {
 struct plan {
     long first = 0;
     bool and_all_after = false;
+    /// Do those succeed whose failure plain Asio does not survive? What it does then is shown in plain_asio.cpp.
+    bool spares_asio = true;
 };
 
 /// Counting begins anew.

@@ -2,12 +2,12 @@
 
 #include "failing_allocations/harness.hpp"
 
+#include "failing_allocations/watch.hpp"
 #include "support/child.hpp"
 #include "support/sanitizers.hpp"
 
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
@@ -20,61 +20,10 @@
 
 #include <cxxabi.h>
 #include <execinfo.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 namespace failing {
 namespace {
-
-// ---- where a program is, for who finds it dead -----------------------------------------------------------------------
-
-constinit char const* current_program = nullptr;
-constinit plan current_plan;
-
-void report_death(char const* how) noexcept {
-    static constinit char text[300];
-    auto const n = std::snprintf(text, sizeof text, "\n%s: in \"%s\" where allocation %ld %s. It was asked for by:\n",
-                                 how, current_program ? current_program : "?", current_plan.first,
-                                 current_plan.and_all_after ? "and all after it failed" : "failed");
-    test::say(n > 0 ? text : how);
-    ::backtrace_symbols_fd(first_failure().data(), static_cast<int>(first_failure().size()), STDERR_FILENO);
-    test::say("\nand this is:\n");
-    void* here[64];
-    ::backtrace_symbols_fd(here, ::backtrace(here, 64), STDERR_FILENO);
-}
-
-extern "C" void report_signal(int number) {
-    report_death(number == SIGALRM ? "hung" : number == SIGSEGV ? "crashed (SIGSEGV)" : "crashed");
-    std::signal(number == SIGALRM ? SIGABRT : number, SIG_DFL);
-    ::raise(number == SIGALRM ? SIGABRT : number);
-}
-
-/// For as long as it lives, a death tells of the program.
-class watch {
-public:
-    watch() noexcept
-        : terminate_(std::set_terminate([] {
-              end();
-              report_death("std::terminate");
-              std::signal(SIGABRT, SIG_DFL);
-              std::abort();
-          })) {
-        for (std::size_t i = 0; i != std::size(signals); ++i)
-            before_[i] = std::signal(signals[i], report_signal);
-    }
-    watch(watch const&) = delete;
-    ~watch() {
-        ::alarm(0);
-        std::set_terminate(terminate_);
-        for (std::size_t i = 0; i != std::size(signals); ++i)
-            std::signal(signals[i], before_[i]);
-    }
-
-private:
-    static constexpr int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGALRM};
-    std::terminate_handler terminate_;
-    void (*before_[std::size(signals)])(int);
-};
 
 // ---- one run -----------------------------------------------------------------------------------------------------------
 
@@ -86,7 +35,7 @@ struct run_result {
 
 /// On a thread of its own: whatever a thread keeps is cold at its beginning, and given back at its end.
 run_result run_once(void (*program)(), plan p) {
-    current_plan = p;
+    watch::plan_is(p);
     run_result result;
     std::thread([&] {
         begin(p);
@@ -200,7 +149,7 @@ void check_here(void (*program)(), bool and_all_after, tally& t, std::vector<std
 
 // ---- in a process of its own ---------------------------------------------------------------------------------------------
 
-constexpr int told = 0, got_over_it = 1, no_failure = 2, at_fault = 3;
+constexpr int told = 0, got_over_it = 1, no_failure = 2, at_fault = 3, leaked = 4, hung = 5;
 
 int run_in_child(void (*program)(), plan p) {
     ::alarm(15);
@@ -221,10 +170,11 @@ int run_in_child(void (*program)(), plan p) {
     return r.thrown ? told : got_over_it;
 }
 
-void check_in_children(void (*program)(), bool and_all_after, tally& t, std::vector<std::string>& faults) {
+void check_in_children(char const* name, void (*program)(), bool and_all_after, tally& t,
+                       std::vector<std::string>& faults) {
     for (plan p{1, and_all_after};; ++p.first) {
         auto const o = test::in_child([&] {
-            watch const w;
+            watch const w(name);
             return run_in_child(program, p);
         });
         if (o.exited_with(no_failure))
@@ -238,6 +188,27 @@ void check_in_children(void (*program)(), bool and_all_after, tally& t, std::vec
 }
 
 } // namespace
+
+ends ends_of(void (*program)(), bool and_all_after) {
+    ends result;
+    for (plan p{1, and_all_after, false};; ++p.first) {
+        auto const o = test::in_child([&] {
+            std::signal(SIGALRM, [](int) { ::_exit(hung); });
+            ::alarm(3);
+            for (int i = 0; i != 3; ++i)
+                run_once(program, {});
+            if (run_once(program, p).failures == 0)
+                return no_failure;
+            return grows(program, p, live) ? leaked : told;
+        });
+        if (o.exited_with(no_failure))
+            return result;
+        ++(o.exited_with(told)     ? result.survived
+           : o.exited_with(leaked) ? result.leaked
+           : o.exited_with(hung)   ? result.hung
+                                   : result.died);
+    }
+}
 
 bool tells_of_memory(std::exception_ptr const& e) noexcept {
     try {
@@ -279,16 +250,15 @@ void drain(asio::io_context& context) {
 
 void check_program(char const* name, void (*program)()) {
     INFO(name);
-    current_program = name;
     tally t;
     std::vector<std::string> faults;
 #if !defined(TEST_UNDER_TSAN)
     // First: nothing of the library was used in this process yet, if the test case is alone in it, as CTest has it.
     for (bool const and_all_after : {false, true})
-        check_in_children(program, and_all_after, t, faults);
+        check_in_children(name, program, and_all_after, t, faults);
 #endif
     if (faults.empty() || std::getenv("FAILING_ALLOCATIONS_HERE")) {
-        watch const w;
+        watch const w(name);
         for (bool const and_all_after : {false, true})
             check_here(program, and_all_after, t, faults);
     }

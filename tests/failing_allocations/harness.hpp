@@ -25,6 +25,12 @@ namespace failing {
 /// it does anything else, or leaves anything behind: memory, descriptors, portals, or a library that no longer works.
 void check_program(char const* name, void (*program)());
 
+/// How many of a program's allocations end it how where they fail, none being spared: for programs of plain Asio.
+struct ends {
+    long survived = 0, died = 0, hung = 0, leaked = 0;
+};
+ends ends_of(void (*program)(), bool and_all_after);
+
 /// What a program throws that has not done what it is for, and has not been told why.
 struct wrong : std::runtime_error {
     using std::runtime_error::runtime_error;

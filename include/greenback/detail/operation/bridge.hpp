@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <typeinfo>
 #include <utility>
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
@@ -54,7 +55,7 @@ public:
 
     bridge(std::shared_ptr<pending_bridges> list, asio::any_io_executor const& executor, foreign_handler&& handler)
         : list_(std::move(list)), executor_(asio::prefer(executor, asio::execution::outstanding_work.tracked)),
-          handler_(std::move(handler)) {
+          loop_(loop_of(executor)), handler_(std::move(handler)) {
         list_->add(*this);
     }
     bridge(bridge const&) = delete;
@@ -74,6 +75,11 @@ public:
 
     /// Posted, never called here: this runs on the completing thread, perhaps inside await_suspend. All of it with the
     /// lock held, which the context's shutdown has to wait for: it must not go away while something is posted to it.
+    ///
+    /// There is nobody to tell that there is no memory for it: who completes need not know of the task, and the task
+    /// waits. So an event loop is posted to by its own executor, which asks the handler for memory, and that has the
+    /// fiber's, where there is room until the task goes on. Any other executor takes memory of its own, and if there is
+    /// none, the program ends.
     void complete() {
         std::scoped_lock lock(list_->mutex_);
         if (!handler_)
@@ -82,13 +88,25 @@ public:
         handler_.reset();
         list_->remove(*this);
         asio::any_io_executor const executor = std::exchange(executor_, asio::any_io_executor());
-        asio::post(executor, std::move(handler));
+        if (loop_)
+            asio::post(loop_->get_executor(), std::move(handler));
+        else
+            asio::post(executor, std::move(handler));
     }
 
 private:
+    /// @returns the event loop whose own executor `executor` is, null if it is another
+    static asio::io_context* loop_of(asio::any_io_executor const& executor) noexcept {
+        using own = asio::io_context::executor_type;
+        if (executor.target_type() != typeid(own)) // Asio 1.22.1's target() doesn't compare it
+            return nullptr;
+        return &asio::query(*executor.target<own>(), asio::execution::context);
+    }
+
     friend class pending_bridges;
     std::shared_ptr<pending_bridges> list_;
     asio::any_io_executor executor_; ///< tracked: the awaited thing counts as work, as an operation does
+    asio::io_context* loop_;         ///< null: its executor is not an event loop's own
     std::optional<foreign_handler> handler_;
     friend class intrusive_list<bridge>;
     bridge* next = nullptr; ///< these two are the list's
