@@ -69,6 +69,8 @@ std::string_view known_failure(std::exception_ptr const& error) noexcept {
         return memory_failures_injected() ? std::string_view("failed: no memory") : std::string_view();
     } catch (test::system_error const& e) {
         return known_code(e.code());
+    } catch (asio::multiple_exceptions const& e) { // both sides of a `||`
+        return known_failure(e.first_exception());
     } catch (...) {
         return {};
     }

@@ -2,6 +2,7 @@
 #include "soak/client.hpp"
 #include "soak/counts.hpp"
 #include "soak/dice.hpp"
+#include "soak/ledger.hpp"
 #include "soak/site.hpp"
 
 #include <optional>
@@ -9,19 +10,21 @@
 namespace soak {
 namespace {
 
-constexpr std::size_t clients = 6;
+constexpr std::size_t clients = 10;
 
 void sleep_between(unsigned from, unsigned to) { std::this_thread::sleep_for(milliseconds_between(from, to)); }
 
-/// All tasks end by themselves, or because they are asked to. As long as it takes: the watchdog is another one's.
+/// All tasks end by themselves, or because they are asked to. A request as well, so that the watchdog sees if they don't.
 void end_in_peace(site& s) {
     count("trouble: a loop ended in peace");
-    s.end();
-    s.close_servers();
-    while (s.tasks() != 0) {
-        s.cancel(1);
-        sleep_between(5, 20);
-    }
+    ask([&](std::uint64_t) {
+        s.end();
+        s.close_servers();
+        while (s.tasks() != 0) {
+            s.cancel(1);
+            sleep_between(5, 20);
+        }
+    });
 }
 
 void one_life(site_options const& options, std::atomic<bool> const& over) {
