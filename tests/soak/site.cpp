@@ -48,6 +48,9 @@ site::~site() {
     context_->stop();
     tcp_.reset();
     local_.reset();
+    // A strand must not outlive its context.
+    for (auto const& t : started_)
+        t->executor = asio::any_io_executor();
     context_.reset();
 }
 
@@ -149,6 +152,7 @@ void site::cancel(unsigned one_of) {
     kept.clear();
     for (auto i = started_.begin(); i != started_.end();) {
         if ((*i)->over) {
+            (*i)->executor = asio::any_io_executor(); // it must not outlive the context
             kept.push_back(std::move(*i));
             i = started_.erase(i);
             continue;
