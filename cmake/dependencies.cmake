@@ -20,7 +20,7 @@ endif()
 
 set(greenback_asio_minimum 1.22.1)
 if(NOT GREENBACK_USE_BOOST_ASIO AND NOT TARGET Asio::asio)
-    find_package(Asio ${greenback_asio_minimum} QUIET)
+    find_package(Asio ${greenback_asio_minimum} MODULE QUIET) # not a package of another name for it
     if(NOT Asio_FOUND)
         if(NOT PROJECT_IS_TOP_LEVEL)
             message(
@@ -38,7 +38,7 @@ if(NOT GREENBACK_USE_BOOST_ASIO AND NOT TARGET Asio::asio)
         FetchContent_MakeAvailable(asio)
         unset(Asio_INCLUDE_DIR CACHE)
         set(Asio_ROOT "${asio_SOURCE_DIR}/asio")
-        find_package(Asio ${greenback_asio_minimum} REQUIRED)
+        find_package(Asio ${greenback_asio_minimum} MODULE REQUIRED)
     endif()
 endif()
 

@@ -33,6 +33,9 @@
 #include <sys/time.h>
 #include <ucontext.h>
 #include <unwind.h>
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
 
 #if defined(GREENBACK_CONTEXT_KNOWN)
 
@@ -241,35 +244,51 @@ TEST_CASE("an exception that a fiber's job throws ends the program, whoever has 
 #if !defined(TEST_UNDER_TSAN) // which runs handlers where it likes
 namespace {
 
-/// Between the first instruction of `jump`, which moves the stack pointer, and its last no table describes the stack, and
-/// what libgcc then takes for a caller may be no address: it crashes when it looks there for a signal's frame.
-bool is_inside_jump(void* context) noexcept {
-#if defined(GREENBACK_JUMP_WITHOUT_CALL)
-    auto const* const at =
-        reinterpret_cast<unsigned char const*>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
-    constexpr unsigned char lea_return[] = {0x48, 0x8d, 0x05}, push_and_jump[] = {0x50, 0xff, 0x25},
-                            jump[] = {0xff, 0x25}, lea_back[] = {0x48, 0x8d, 0xa4, 0x24, 0x80, 0, 0, 0};
-    auto const is = [at]<std::size_t N>(unsigned char const(&code)[N]) { return std::memcmp(at, code, N) == 0; };
-    return is(lea_return) || is(push_and_jump) || is(jump) || is(lea_back);
-#else
-    static_cast<void>(context);
-    return false;
-#endif
+void take_backtrace() {
+    _Unwind_Backtrace([](_Unwind_Context* context,
+                         void*) { return _Unwind_GetIP(context) == 0 ? _URC_END_OF_STACK : _URC_NO_REASON; },
+                      nullptr);
 }
 
 } // namespace
 
-TEST_CASE("a profiler may take backtraces wherever it is not inside of a jump", "[backtrace]") {
+#if defined(__x86_64__)
+TEST_CASE("a backtrace can be taken at each instruction of a switch", "[backtrace]") {
+    // The processor's trap flag has the kernel send a signal after each instruction.
+    constexpr unsigned long long trap_flag = 0x100;
+    static int samples = 0;
+    samples = 0;
+    struct sigaction action{};
+    struct sigaction before{};
+    action.sa_handler = [](int) {
+        take_backtrace();
+        ++samples;
+    };
+    frames::here(); // loads what it takes
+    REQUIRE(::sigaction(SIGTRAP, &action, &before) == 0);
+    asio::io_context context(1);
+    for (int i = 0; i != 3; ++i) {
+        test::spawn(context, test::in_portal(test::kind_in_turn(i), [&] {
+                        asio::post(context, use_portal); // the first is not like the others
+                        __writeeflags(__readeflags() | trap_flag);
+                        asio::post(context, use_portal); // the flag is the thread's: it stays set in the event loop
+                        await_(test::yield_now());
+                        __writeeflags(__readeflags() & ~trap_flag);
+                    }));
+        test::run_all(context);
+    }
+    ::sigaction(SIGTRAP, &before, nullptr);
+    CHECK(samples > 300);
+}
+#endif
+
+TEST_CASE("a profiler may take backtraces at any instruction", "[backtrace]") {
     // As gperftools and others do, by a timer's signal.
     static int samples = 0;
     struct sigaction action{};
     struct sigaction before{};
-    action.sa_sigaction = [](int, siginfo_t*, void* interrupted) {
-        if (is_inside_jump(interrupted))
-            return;
-        _Unwind_Backtrace([](_Unwind_Context* context,
-                             void*) { return _Unwind_GetIP(context) == 0 ? _URC_END_OF_STACK : _URC_NO_REASON; },
-                          nullptr);
+    action.sa_sigaction = [](int, siginfo_t*, void*) {
+        take_backtrace();
         ++samples;
     };
     action.sa_flags = SA_RESTART | SA_SIGINFO;

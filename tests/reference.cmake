@@ -1,5 +1,6 @@
-# Fails unless docs/reference.md lists every public name with the header that declares it, and no other; and unless
-# each helper has a page of its own.
+# Fails unless docs/reference.md lists every public name with the header that declares it, and no other; unless each name
+# has a page in docs/reference/ which it links, which tells of it and begins with code; and unless each helper has a page,
+# a test and an example under its own name.
 #   cmake -D SOURCE_DIR=<folder> -P reference.cmake
 #
 # A name is public if it is declared outside of `namespace detail` in include/greenback/*.hpp, on a line that is not
@@ -8,11 +9,41 @@ cmake_minimum_required(VERSION 3.25)
 
 file(STRINGS "${SOURCE_DIR}/docs/reference.md" rows REGEX "^\\| `")
 set(listed "")
+set(linked "")
 foreach(row IN LISTS rows)
     if(NOT row MATCHES "^\\| `([A-Za-z0-9_]+)[^`]*` \\|.*\\| `greenback/([a-z_]+\\.hpp)` \\|$")
         message(SEND_ERROR "docs/reference.md: not '| `name…` | … | `greenback/….hpp` |': ${row}")
     endif()
-    list(APPEND listed "${CMAKE_MATCH_2}:${CMAKE_MATCH_1}")
+    set(name "${CMAKE_MATCH_1}")
+    list(APPEND listed "${CMAKE_MATCH_2}:${name}")
+
+    # Its page names it in backquotes: `name`, `name(x)`, `greenback::name<T>`.
+    if(NOT row MATCHES "\\[page\\]\\(reference/([a-z_]+\\.md)\\) \\| `greenback/")
+        message(SEND_ERROR "docs/reference.md: no '[page](reference/….md)' in the row of ${name}")
+        continue()
+    endif()
+    set(page "${CMAKE_MATCH_1}")
+    list(APPEND linked "${page}")
+    if(NOT EXISTS "${SOURCE_DIR}/docs/reference/${page}")
+        message(SEND_ERROR "docs/reference.md links docs/reference/${page} for ${name}, which is not there")
+        continue()
+    endif()
+    file(READ "${SOURCE_DIR}/docs/reference/${page}" text)
+    if(NOT text MATCHES "`(greenback::)?${name}[^A-Za-z0-9_]")
+        message(SEND_ERROR "docs/reference/${page} does not name `${name}`")
+    endif()
+endforeach()
+
+# cmake/check_snippets.cmake sees to it that the code is code that is compiled.
+file(GLOB pages RELATIVE "${SOURCE_DIR}/docs/reference" "${SOURCE_DIR}/docs/reference/*.md")
+foreach(page IN LISTS pages)
+    if(NOT page IN_LIST linked)
+        message(SEND_ERROR "docs/reference.md does not link docs/reference/${page}")
+    endif()
+    file(READ "${SOURCE_DIR}/docs/reference/${page}" text)
+    if(NOT text MATCHES "\n<!-- snippet: ")
+        message(SEND_ERROR "docs/reference/${page} has no code")
+    endif()
 endforeach()
 
 set(declared "")

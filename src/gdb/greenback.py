@@ -7,7 +7,8 @@
     portal apply all COMMAND  a command in each
     portal none               back to the thread
 
-Load it by `source greenback.py`. It works on a process, started or attached to, and on a core dump, whether program and
+Load it by `source greenback.py`, or have gdb load it with the library (as `libgreenback.so.<version>-gdb.py` where gdb
+looks for such files). It works on a process, started or attached to, and on a core dump, whether program and
 library have debug information or not; their symbols must be there. Nothing is called in the program, and nothing
 written to it.
 """
@@ -922,12 +923,23 @@ def define_hook(command):
     gdb.execute('define %s\n%s\nend' % (hook, body), to_string=True)
 
 
+def define_hooks(_event=None):
+    for stepping in ('step', 'next', 'stepi', 'nexti', 'until', 'return',
+                     'reverse-step', 'reverse-next', 'reverse-stepi', 'reverse-nexti'):
+        define_hook(stepping)
+    if _event:
+        gdb.events.stop.disconnect(define_hooks)
+
+
 gdb.unwinder.register_unwinder(None, unwinder, True)
 frames_filter = PortalFrames()
 for event in ('cont', 'exited', 'new_objfile', 'clear_objfiles'):
     getattr(gdb.events, event).connect(drop_choice)
 InfoPortals()
 PortalCommand()
-for stepping in ('step', 'next', 'stepi', 'nexti', 'until', 'return',
-                 'reverse-step', 'reverse-next', 'reverse-stepi', 'reverse-nexti'):
-    define_hook(stepping)
+# gdb loads this file by itself, with the library, in the middle of `run`: a command that is executed there would make
+# `run` return before the program has stopped.
+if gdb.current_objfile():
+    gdb.events.stop.connect(define_hooks)
+else:
+    define_hooks()

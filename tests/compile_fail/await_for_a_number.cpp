@@ -1,4 +1,5 @@
 // error: greenback: the time to wait is a std::chrono::duration
+// SPDX-License-Identifier: MIT
 
 #include <greenback/await_for.hpp>
 

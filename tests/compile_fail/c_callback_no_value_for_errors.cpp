@@ -1,4 +1,5 @@
 // error: greenback: this C function pointer returns a value, so say what it is to return when the function has thrown
+// SPDX-License-Identifier: MIT
 
 #include <greenback/c_callback.hpp>
 

@@ -1,4 +1,5 @@
 // error: greenback: c_callback's value for errors can't be converted to what the C function pointer returns
+// SPDX-License-Identifier: MIT
 
 #include <greenback/c_callback.hpp>
 

@@ -1,4 +1,5 @@
 // error: greenback: c_callback is for C function pointers with exactly one void\* parameter
+// SPDX-License-Identifier: MIT
 
 #include <greenback/c_callback.hpp>
 

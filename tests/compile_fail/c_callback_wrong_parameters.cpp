@@ -1,4 +1,5 @@
 // error: greenback: c_callback's function can't be called with the C function pointer's parameters
+// SPDX-License-Identifier: MIT
 
 #include <greenback/c_callback.hpp>
 

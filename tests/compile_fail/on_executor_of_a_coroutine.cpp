@@ -1,4 +1,5 @@
 // error: greenback: the function returns an asio::awaitable, which nobody would await\. on_executor takes a synchronous
+// SPDX-License-Identifier: MIT
 
 #include <greenback/on_executor.hpp>
 

@@ -1,4 +1,5 @@
 // error: greenback::on_executor takes an executor or an execution context first
+// SPDX-License-Identifier: MIT
 
 #include <greenback/on_executor.hpp>
 

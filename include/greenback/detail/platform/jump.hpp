@@ -14,6 +14,16 @@
 #define GREENBACK_JUMP_WITHOUT_CALL 1
 #endif
 
+// Where functions have no call frame information there is none to correct. Of that clang's predefined macros say nothing:
+// with its -fno-asynchronous-unwind-tables, a program defines GREENBACK_NO_UNWIND_TABLES.
+#if defined(__GCC_HAVE_DWARF2_CFI_ASM) && !defined(GREENBACK_NO_UNWIND_TABLES)
+#define GREENBACK_NO_CALLER_FROM_HERE ".cfi_remember_state\n\t.cfi_undefined rip\n\t" // or GREENBACK_NO_UNWIND_TABLES
+#define GREENBACK_CALLER_AS_BEFORE ".cfi_restore_state\n\t"
+#else
+#define GREENBACK_NO_CALLER_FROM_HERE ""
+#define GREENBACK_CALLER_AS_BEFORE ""
+#endif
+
 namespace greenback::detail {
 
 /// A place on a stack where to continue. Its address is even.
@@ -37,16 +47,25 @@ struct arrival {
 /// processor's return predictor that no return ever takes, and every return of the surrounding code after that is
 /// mispredicted. So it is entered without a call: push the return address by hand and jump. 128 bytes are left alone
 /// first, because a leaf function may keep its locals there (System V ABI, the red zone).
+///
+/// While the stack pointer is moved, the compiler's call frame information is wrong where it counts from that register,
+/// which it tells nobody. A profiler's signal may come then, and libgcc's unwinder would look for code at whatever it
+/// takes for the caller's address. So the information says meanwhile that there is no caller: such a backtrace ends here.
+/// Whoever comes from the other stack looks up the byte before the return address (as unwinders do, since a call may be
+/// a function's last instruction): a `nop` that is never run, for which the compiler's information stands. gdb is shown
+/// the place behind the last instruction, and looks up the byte before that; so it stands for this one, too.
 GREENBACK_SWITCH_PATH inline arrival jump(context to, void* word) noexcept {
 #if defined(GREENBACK_JUMP_WITHOUT_CALL)
     arrival arrived;
     // `inline`: counted as one instruction where the compiler asks how large a function is that it might inline.
-    asm volatile inline("leaq -128(%%rsp), %%rsp\n\t"
+    asm volatile inline("leaq -128(%%rsp), %%rsp\n\t" GREENBACK_NO_CALLER_FROM_HERE //
                         "leaq 1f(%%rip), %%rax\n\t"
                         "pushq %%rax\n\t"
-                        "jmp *%[switcher]\n"
-                        "1:\n\t"
-                        "leaq 128(%%rsp), %%rsp"
+                        "jmp *%[switcher]\n\t" GREENBACK_CALLER_AS_BEFORE //
+                        "nop\n"
+                        "1:\n\t" GREENBACK_NO_CALLER_FROM_HERE                                    //
+                        ".byte 0x48, 0x8d, 0xa4, 0x24, 0x80, 0, 0\n\t" GREENBACK_CALLER_AS_BEFORE //
+                        ".byte 0" // leaq 128(%rsp), %rsp: see above
                         : "=&a"(arrived.from), "=&d"(arrived.word), "+D"(to), "+S"(word)
                         : [switcher] "m"(jump_fcontext_address)
                         : "rcx", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
