@@ -212,6 +212,20 @@ template <class F> std::string message_of(F f) {
 
 } // namespace
 
+TEST_CASE("a task of which nothing has suspended completes after co_spawn has returned", "[foreign]") {
+    // Asio posts that completion, and may dispatch others. An awaiter that does not suspend after all is no suspension.
+    FOR_EVERY_KIND_OF_PORTAL(how);
+    asio::io_context context(1);
+    bool returned = false, completed_before = false;
+    asio::post(context, [&] {
+        asio::co_spawn(context, test::in_portal(how, [] { await_(not_suspended_after_all{1}); }),
+                       [&](std::exception_ptr) { completed_before = !returned; });
+        returned = true;
+    });
+    test::run_all(context);
+    CHECK_FALSE(completed_before);
+}
+
 TEST_CASE("what another thread completes goes on on the task's executor", "[foreign]") {
     FOR_EVERY_KIND_OF_PORTAL(how);
     auto const on_strand = GENERATE(false, true);

@@ -57,9 +57,12 @@ std::uintptr_t looked_up(frame_registers const& frame) noexcept {
 
 bool go_to_caller(frame_registers& frame, readable_stack& stack) noexcept {
     function_table function;
+    return find_function(looked_up(frame), function) && go_to_caller(function, frame, stack);
+}
+
+bool go_to_caller(function_table const& function, frame_registers& frame, readable_stack& stack) noexcept {
     frame_rules rules;
-    if (!find_function(looked_up(frame), function) || function.return_register >= register_count ||
-        !find_rules(function, looked_up(frame), rules))
+    if (function.return_register >= register_count || !find_rules(function, looked_up(frame), rules))
         return false;
 
     std::uintptr_t cfa = 0;

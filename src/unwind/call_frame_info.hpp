@@ -38,6 +38,10 @@ struct frame_registers {
 /// Goes to the caller of the frame. @returns false where none is known, with `frame` as it was
 bool go_to_caller(frame_registers& frame, readable_stack& stack) noexcept;
 
+struct function_table;
+/// The same, by the table of the function.
+bool go_to_caller(function_table const& function, frame_registers& frame, readable_stack& stack) noexcept;
+
 #endif
 
 } // namespace greenback::detail

@@ -60,9 +60,9 @@ public:
         return true;
     }
     bool run(block code) noexcept {
-        table_reader r(code.begin);
-        while (r.at() < code.end)
-            if (!step(r))
+        table_reader r(code.begin, code.end);
+        while (!r.at_end())
+            if (!step(r) || !r.ok())
                 return false;
         return true;
     }

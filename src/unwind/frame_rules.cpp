@@ -60,9 +60,9 @@ public:
 private:
     bool run(block code, std::uintptr_t last) noexcept {
         location_ = function_.begin;
-        table_reader r(code.begin);
-        while (r.at() < code.end && location_ <= last)
-            if (!step(r))
+        table_reader r(code.begin, code.end);
+        while (!r.at_end() && location_ <= last)
+            if (!step(r) || !r.ok())
                 return false;
         return true;
     }
@@ -71,7 +71,7 @@ private:
         std::uint8_t const first = r.byte(), operand = first & 0x3f;
         switch (first & 0xc0) {
         case advance_loc: return advance(operand);
-        case offset: return set(operand, rule::how::at_offset, factored(r.uleb()));
+        case offset: return set(operand, rule::how::at_offset, factored(std::int64_t(r.uleb())));
         case restore: return set(operand, first_);
         default: return extended(first, r);
         }
@@ -86,7 +86,7 @@ private:
         case remember_state: return remember();
         case restore_state: return recall();
         case def_cfa_offset: return cfa(now_.cfa_register, std::int64_t(r.uleb()));
-        case def_cfa_offset_sf: return cfa(now_.cfa_register, r.sleb() * function_.data_alignment);
+        case def_cfa_offset_sf: return cfa(now_.cfa_register, factored(r.sleb()));
         case def_cfa_expression: now_.cfa_expression = take_block(r); return true;
         case gnu_args_size: r.uleb(); return true;
 #if defined(GREENBACK_CONTEXT_AARCH64)
@@ -99,24 +99,26 @@ private:
         std::uint64_t const number = r.uleb(); // of a register, before any other operand
         using how = rule::how;
         switch (what) {
-        case offset_extended: return set(number, how::at_offset, factored(r.uleb()));
-        case offset_extended_sf: return set(number, how::at_offset, r.sleb() * function_.data_alignment);
+        case offset_extended: return set(number, how::at_offset, factored(std::int64_t(r.uleb())));
+        case offset_extended_sf: return set(number, how::at_offset, factored(r.sleb()));
         case restore_extended: return set(number, first_);
         case undefined: return set(number, how::undefined, 0);
         case same_value: return set(number, how::same, 0);
         case in_register: return set(number, how::in_register, std::int64_t(r.uleb()));
         case def_cfa: return cfa(number, std::int64_t(r.uleb()));
-        case def_cfa_sf: return cfa(number, r.sleb() * function_.data_alignment);
+        case def_cfa_sf: return cfa(number, factored(r.sleb()));
         case def_cfa_register: return cfa(number, now_.cfa_offset);
-        case val_offset: return set(number, how::is_offset, factored(r.uleb()));
-        case val_offset_sf: return set(number, how::is_offset, r.sleb() * function_.data_alignment);
+        case val_offset: return set(number, how::is_offset, factored(std::int64_t(r.uleb())));
+        case val_offset_sf: return set(number, how::is_offset, factored(r.sleb()));
         case expression: return set(number, how::at_expression, 0, take_block(r));
         case val_expression: return set(number, how::is_expression, 0, take_block(r));
         default: return false;
         }
     }
 
-    std::int64_t factored(std::uint64_t n) const noexcept { return std::int64_t(n) * function_.data_alignment; }
+    std::int64_t factored(std::int64_t n) const noexcept { // numbers that have no meaning may overflow
+        return std::int64_t(std::uint64_t(n) * std::uint64_t(function_.data_alignment));
+    }
 
     bool advance(std::uint64_t by) noexcept {
         location_ += by * function_.code_alignment;

@@ -7,6 +7,8 @@
 #if defined(GREENBACK_CONTEXT_KNOWN)
 
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 
 // The runtime library's own search for the table of a function, which LLVM's libunwind has as well. Declared here, as no
 // header does so for all of them.
@@ -35,12 +37,20 @@ std::size_t encoded_size(std::uint8_t encoding) noexcept {
     }
 }
 
+/// What follows the length that a table begins with. The runtime library has found the table, so its length is trusted.
+/// @returns false for the 64-bit form, which nobody writes
+bool read_length(void const* at, block& content) noexcept {
+    std::uint32_t length = 0;
+    std::memcpy(&length, at, sizeof length);
+    content.begin = static_cast<std::uint8_t const*>(at) + sizeof length;
+    content.end = content.begin + length;
+    return length != 0xffffffff;
+}
+
 bool read_common(void const* at, function_table& function, std::uint8_t& encoding, bool& augmented) noexcept {
-    table_reader r(at);
-    auto const length = r.fixed<std::uint32_t>();
-    if (length == 0xffffffff)
-        return false; // the 64-bit form, which nobody writes
-    function.common.end = r.at() + length;
+    if (!read_length(at, function.common))
+        return false;
+    table_reader r(function.common.begin, function.common.end);
     r.skip(sizeof(std::uint32_t)); // 0: this is a common one
     std::uint8_t const version = r.byte();
     char const* augmentation = r.text();
@@ -51,7 +61,7 @@ bool read_common(void const* at, function_table& function, std::uint8_t& encodin
     augmented = *augmentation == 'z';
     if (augmented) {
         block const data = take_block(r);
-        table_reader d(data.begin);
+        table_reader d(data.begin, data.end);
         while (*++augmentation != '\0') {
             if (*augmentation == 'R')
                 encoding = d.byte();
@@ -62,10 +72,12 @@ bool read_common(void const* at, function_table& function, std::uint8_t& encodin
             else if (*augmentation != 'B')
                 return false; // 'S', a signal's frame, among others: a suspended fiber has none
         }
+        if (!d.ok())
+            return false;
     } else if (*augmentation != '\0')
         return false;
     function.common.begin = r.at();
-    return true;
+    return r.ok();
 }
 
 } // namespace
@@ -76,13 +88,12 @@ bool find_function(std::uintptr_t pc, function_table& function) noexcept {
     if (!table)
         return false;
     function.begin = reinterpret_cast<std::uintptr_t>(found.begin);
-    table_reader r(table);
-    auto const length = r.fixed<std::uint32_t>();
-    if (length == 0xffffffff)
+    if (!read_length(table, function.own))
         return false;
-    function.own.end = r.at() + length;
-    std::uint8_t const* const common = r.at() - table_reader(r.at()).fixed<std::int32_t>();
-    r.skip(sizeof(std::int32_t));
+    table_reader r(function.own.begin, function.own.end);
+    std::uint8_t const* const common = function.own.begin - r.fixed<std::int32_t>();
+    if (!r.ok())
+        return false;
     std::uint8_t encoding = 0;
     bool augmented = false;
     if (!read_common(common, function, encoding, augmented))
@@ -94,7 +105,7 @@ bool find_function(std::uintptr_t pc, function_table& function) noexcept {
     if (augmented)
         take_block(r);
     function.own.begin = r.at();
-    return true;
+    return r.ok();
 }
 
 void const* function_at(std::uintptr_t pc) noexcept {

@@ -7,50 +7,74 @@
 
 namespace greenback::detail {
 
-/// Reads along a table. These are in the program's own memory, and are trusted.
+/// Reads along a table, and never past its end: what stands there is read as 0, and `ok` is false from then on.
+/// A dump may be made because memory was overwritten.
 class table_reader {
 public:
-    explicit table_reader(void const* at) noexcept : at_(static_cast<std::uint8_t const*>(at)) {}
+    table_reader(void const* at, void const* end) noexcept
+        : at_(static_cast<std::uint8_t const*>(at)), end_(static_cast<std::uint8_t const*>(end)) {}
 
     std::uint8_t const* at() const noexcept { return at_; }
-    void skip(std::uint64_t bytes) noexcept { at_ += bytes; }
+    bool at_end() const noexcept { return at_ == end_; }
+    bool ok() const noexcept { return ok_; }
+    void skip(std::uint64_t bytes) noexcept {
+        if (has(bytes))
+            at_ += bytes;
+    }
 
     template <class T> T fixed() noexcept {
-        T value;
-        std::memcpy(&value, at_, sizeof value);
-        at_ += sizeof value;
+        T value{};
+        if (has(sizeof value)) {
+            std::memcpy(&value, at_, sizeof value);
+            at_ += sizeof value;
+        }
         return value;
     }
-    std::uint8_t byte() noexcept { return *at_++; }
+    std::uint8_t byte() noexcept { return fixed<std::uint8_t>(); }
+    /// Ends with a 0.
     char const* text() noexcept {
         char const* const begin = reinterpret_cast<char const*>(at_);
-        at_ += std::strlen(begin) + 1;
-        return begin;
+        while (byte() != 0) {
+        }
+        return ok_ ? begin : "";
     }
     std::uint64_t uleb() noexcept {
         unsigned shift = 0;
-        return leb(shift);
+        std::uint8_t last = 0;
+        return leb(shift, last);
     }
     std::int64_t sleb() noexcept {
         unsigned shift = 0;
-        std::uint64_t value = leb(shift);
-        if (shift < 64 && (at_[-1] & 0x40) != 0)
+        std::uint8_t last = 0;
+        std::uint64_t value = leb(shift, last);
+        if (shift < 64 && (last & 0x40) != 0)
             value |= ~std::uint64_t(0) << shift;
         return static_cast<std::int64_t>(value);
     }
 
 private:
-    std::uint64_t leb(unsigned& shift) noexcept {
+    bool has(std::uint64_t bytes) noexcept {
+        if (static_cast<std::uint64_t>(end_ - at_) >= bytes)
+            return true;
+        at_ = end_;
+        ok_ = false;
+        return false;
+    }
+    std::uint64_t leb(unsigned& shift, std::uint8_t& last) noexcept {
         std::uint64_t value = 0;
-        for (std::uint8_t b = 0x80; (b & 0x80) != 0; shift += 7) {
-            b = *at_++;
-            if (shift < 64)
-                value |= std::uint64_t(b & 0x7f) << shift;
-        }
+        do {
+            last = byte();
+            if (shift < 64) {
+                value |= std::uint64_t(last & 0x7f) << shift;
+                shift += 7;
+            }
+        } while ((last & 0x80) != 0);
         return value;
     }
 
     std::uint8_t const* at_;
+    std::uint8_t const* end_;
+    bool ok_ = true;
 };
 
 /// A block: an expression, or instructions.
@@ -60,9 +84,9 @@ struct block {
 };
 inline block take_block(table_reader& from) noexcept {
     std::uint64_t const length = from.uleb();
-    block const taken{from.at(), from.at() + length};
+    std::uint8_t const* const begin = from.at();
     from.skip(length);
-    return taken;
+    return {begin, from.at()};
 }
 
 } // namespace greenback::detail

@@ -24,6 +24,7 @@
 //     cancellation_state_, u_.executor_,
 //     parent_cancellation_slot_,
 //     throw_if_cancelled_
+//     has_context_switched_                   1.22.1   has the task suspended? Not in every Asio
 //   call_stack: top_, of thread_context and   1.22.1   is other code run inline on this fiber?
 //     of strand_executor_service
 //     of awaitable_launch_context             1.36     the same, for a task that `co_spawn` starts inline
@@ -94,6 +95,14 @@ public:
     template <class Entry> static bool& throw_if_cancelled(Entry& e) noexcept {
         GREENBACK_ASIO_HAS("throw_if_cancelled_ in an entry frame", e.throw_if_cancelled_);
         return e.throw_if_cancelled_;
+    }
+    /// Has the task suspended since it began? Where Asio wants to know, `co_spawn` posts the completion of one that has
+    /// not. Null where it does not: then there is no difference.
+    template <class Entry> static bool* has_suspended(Entry& e) noexcept {
+        if constexpr (requires { e.has_context_switched_; })
+            return &e.has_context_switched_;
+        else
+            return nullptr;
     }
     template <class Entry> static auto& executor(Entry& e) noexcept {
         GREENBACK_ASIO_HAS("u_.executor_ in an entry frame", e.u_.executor_);

@@ -298,6 +298,8 @@ private:
             throw_no_portal(site, no_portal_because::initiating);
         GREENBACK_ASSERT(is(state::in));
         bool const own_function = &body == task.swap.base;
+        bool* const has_suspended = private_access::has_suspended(*task.entry); // `detach_thread` says so
+        bool const had_suspended = has_suspended && *has_suspended;
         bool over;
         if (own_function) {
             over = hold_and_suspend(body, todo);
@@ -309,6 +311,8 @@ private:
             attach_cancelled_task(body);
             throw_abandoned();
         }
+        if (!over && has_suspended) // nothing was started
+            *has_suspended = had_suspended;
         holds_task_ = over && own_function;
         return over;
     }
