@@ -92,10 +92,16 @@ template <class Acceptor> void site::serve(std::shared_ptr<Acceptor> acceptor) {
         }
     };
     ++tasks_;
-    greenback::spawn(acceptor->get_executor(), accept_all, [this](std::exception_ptr const& error) {
+    greenback::spawn(acceptor->get_executor(), accept_all, [this, acceptor](std::exception_ptr const& error) {
         --tasks_;
-        if (error)
+        if (!error)
+            return;
+        // It is an ordinary task, whose portal may have found no stack.
+        if (known_failure(error).empty())
             fault("a server has ended by " + describe(error));
+        count("trouble: a server was started again");
+        if (acceptor->is_open())
+            serve(acceptor);
     });
 }
 
