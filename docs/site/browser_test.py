@@ -51,6 +51,10 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def log_request(self, code='-', size='-'):
         self.server.answers.append((urllib.parse.urlsplit(self.path).path.lstrip('/'), int(code)))
 
+    def end_headers(self):
+        self.send_header('Cache-Control', 'no-store')  # each page is asked for, however often it was seen
+        super().end_headers()
+
     def log_message(self, format, *args):
         pass
 
@@ -101,7 +105,8 @@ class Test:
         self.show('light', WIDTHS[-1])
         self.load('search.html?q=portal' if path == 'search.html' else path)  # Sphinx has no heading there before
         self.expect((path, 200) in self.server.answers, f'{path}: not served with status 200')
-        heading = self.browser.execute_script('const h = document.querySelector("h1, #search-results h2"); return h ? h.innerText : ""')
+        heading = self.browser.execute_script(
+            'const h = document.querySelector("h1, #search-results h2"); return h ? h.innerText : ""')
         self.expect(heading.strip(), f'{path}: no heading')
         backgrounds = set()
         for scheme in SCHEMES:
