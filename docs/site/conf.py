@@ -26,5 +26,6 @@ html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
 html_permalinks_icon = '#'
+highlight_language = 'text'  # of a fence that names none
 pygments_style = 'default'
 pygments_dark_style = 'github-dark'

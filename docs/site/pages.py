@@ -111,14 +111,34 @@ class Site:
         top = f'---\norphan: true\n---\n\n# {source}\n\n'
         if os.path.isdir(full):
             names = [name for name in sorted(os.listdir(full)) if name != '__pycache__']
-            return top + '\n'.join(f'- [{name}]({self.link(source, f"{source}/{name}")})' for name in names) + '\n'
-        with open(full, encoding='utf-8') as file:
-            text = file.read()
+            return top + '\n'.join(self.entry(source, name) for name in names) + '\n'
+        text = text_of(full)
+        if text is None:
+            self.wrong.append(f'a page links to {source}, which is no text')
+            return top
         language = LANGUAGES.get(os.path.splitext(source)[1], 'text')
         if text.startswith('#!'):
             language = 'python' if 'python' in text.split('\n', 1)[0] else 'sh'
         fence = '`' * (max([2] + [len(run) for run in re.findall('`+', text)]) + 1)
         return f'{top}{fence}{language}\n{text}{"" if text.endswith(chr(10)) else chr(10)}{fence}\n'
+
+
+    def entry(self, folder, name):
+        path = f'{folder}/{name}'
+        full = os.path.join(self.root, path)
+        if os.path.isdir(full) or text_of(full) is not None:
+            return f'- [{name}]({self.link(folder, path)})'
+        return f'- `{name}` ({os.path.getsize(full)} bytes, no text)'
+
+
+def text_of(path):
+    """A file's text, or None where it is none: a seed of a fuzzer, a picture."""
+    with open(path, 'rb') as file:
+        content = file.read()
+    try:
+        return None if b'\0' in content else content.decode('utf-8')
+    except UnicodeDecodeError:
+        return None
 
 
 def source_place(root, path):

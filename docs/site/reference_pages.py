@@ -122,7 +122,7 @@ def synopsis(declaration, indentation=''):
     if declaration.kind not in ('type', 'enum'):
         return declaration.head + ';'
     if not declaration.members:
-        return declaration.head + ' { … };'
+        return declaration.head + ' { /* … */ };'  # the lexer knows no bare ellipsis
     lines = [declaration.head + ' {']
     if declaration.head.startswith('class') or '\nclass' in declaration.head or '> class' in declaration.head:
         lines.append(indentation + 'public:')
