@@ -45,7 +45,7 @@ def main():
         return 1
 
     shutil.rmtree(SITE, ignore_errors=True)
-    environment = dict(os.environ, PYTHONDONTWRITEBYTECODE='1')
+    environment = dict(os.environ, PYTHONDONTWRITEBYTECODE='1', LC_ALL='C.UTF-8')
     result = subprocess.run(
         [sys.executable, '-m', 'sphinx', '-q', '-W', '--keep-going', '-n', '-E', '-b', 'html', '-c', HERE,
          '-d', os.path.join(WORK, 'doctrees'), os.path.join(WORK, 'source'), SITE],
