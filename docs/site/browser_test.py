@@ -43,6 +43,10 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(('127.0.0.1', 0), functools.partial(Handler, directory=SITE))
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # the browser has gone on to another page
+            super().handle_error(request, client_address)
+
     def address(self, path):
         return f'http://127.0.0.1:{self.server_port}/{path}'
 
