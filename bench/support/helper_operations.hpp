@@ -52,7 +52,8 @@ template <class Loop> void co_await_all_ten(Loop& loop) {
 // ---- a deadline, which is not met ----
 
 template <class Loop> void await_for_post(Loop& loop) {
-    in_portal(loop, [](asio::any_io_executor const& ex) { greenback::await_for(std::chrono::hours(1), post_once(ex)); });
+    in_portal(loop,
+              [](asio::any_io_executor const& ex) { greenback::await_for(std::chrono::hours(1), post_once(ex)); });
 }
 
 template <class Loop> void with_timeout_post(Loop& loop) {
