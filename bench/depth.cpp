@@ -32,7 +32,8 @@ template <class F> [[gnu::noinline]] task<> co_at_depth(int depth, F& f) {
 }
 
 template <class F> void in_portal(F f) {
-    bench::run(greenback::with_portal_run_sync([&] { f(asio::any_io_executor(greenback::await_(asio::this_coro::executor))); }));
+    bench::run(greenback::with_portal_run_sync(
+        [&] { f(asio::any_io_executor(greenback::await_(asio::this_coro::executor))); }));
 }
 
 // ---- from the top each time ----

@@ -24,7 +24,8 @@ int main(int argc, char** argv) {
     }
     for (long power = 1; power <= most; power *= 10) {
         for (long const count : {power, 3 * power}) {
-            for (long repetition = std::clamp(100'000 / count, 1L, 15L); repetition != 0 && count <= most; --repetition) {
+            for (long repetition = std::clamp(100'000 / count, 1L, 15L); repetition != 0 && count <= most;
+                 --repetition) {
                 std::printf("== %ld\n", count);
                 std::fflush(stdout); // before there are processes that have it, too
                 turns all(kinds, count);
