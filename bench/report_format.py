@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Numbers and tables as the page shows them. What was not measured is None."""
 
+import math
+import statistics
+
 
 def divide(a, b):
     return a / b if a is not None and b else None
@@ -10,8 +13,14 @@ def add(a, b):
     return a + b if None not in (a, b) else None
 
 
+def median_of_ratios(pairs):
+    """Without rounds in which a server has answered nothing: their rate is 0, their cost infinite."""
+    ratios = [a / b for a, b in pairs if a and b and math.isfinite(a) and math.isfinite(b)]
+    return statistics.median(ratios) if ratios else None
+
+
 def figure(value, digits=3):
-    if value is None:
+    if value is None or not math.isfinite(value):
         return "not measured"
     if value == int(value):
         return f"{value:,.0f}"

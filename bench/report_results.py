@@ -6,6 +6,7 @@ import re
 import statistics
 
 import report_lines
+from report_format import median_of_ratios
 
 CONNECTION_COUNTS = (1, 50, 2000)  # of the echo servers
 CONNECTIONS = 50  # where only one of them is shown
@@ -142,8 +143,8 @@ class Results:
 
     def echo_ratio(self, group, server, other, connections=CONNECTIONS, value=0):
         """The median of the ratios within a round: what slows down a round slows down both. Of rates; of costs, if 1."""
-        a, b = (self.echo[group].get((connections, name)) for name in (server, other))
-        return statistics.median(x[value] / y[value] for x, y in zip(a, b)) if a and b else None
+        a, b = (self.echo[group].get((connections, name), ()) for name in (server, other))
+        return median_of_ratios((x[value], y[value]) for x, y in zip(a, b))
 
     def throughput(self, row):
         """Per second, of a row of bench_threads, with two threads."""
