@@ -219,44 +219,21 @@ void conversation() {
         switch (below(24)) {
         case 0:
         case 1:
-        case 2:
-            by(by_iostream);
-            break;
+        case 2: by(by_iostream); break;
         case 3:
         case 4:
-        case 5:
-            by(by_coroutine);
-            break;
-        case 6:
-            by(with_deadline);
-            break;
-        case 7:
-            by(in_stream_time);
-            break;
-        case 8:
-            by(or_a_timer);
-            break;
+        case 5: by(by_coroutine); break;
+        case 6: by(with_deadline); break;
+        case 7: by(in_stream_time); break;
+        case 8: by(or_a_timer); break;
         case 9:
-        case 10:
-            by(line_by_line);
-            break;
-        case 11:
-            by(server_throws);
-            break;
-        case 12:
-            by(half_close);
-            return;
-        case 13:
-            by(reset);
-            return;
-        case 14:
-            by(hung_up);
-            return;
-        case 15:
-            several_at_once();
-            break;
-        default:
-            by(by_stream);
+        case 10: by(line_by_line); break;
+        case 11: by(server_throws); break;
+        case 12: by(half_close); return;
+        case 13: by(reset); return;
+        case 14: by(hung_up); return;
+        case 15: several_at_once(); break;
+        default: by(by_stream);
         }
         if (one_in(3))
             greenback::sleep_for(milliseconds_between(0, 5));

@@ -28,7 +28,7 @@ thread_local unsigned memory_fails = 0; // one of so many; 0: none
 bool fails(unsigned one_of) noexcept { return failures.load(std::memory_order_relaxed) && one_in(one_of); }
 
 bool is_socket(int fd) noexcept {
-    struct stat what {};
+    struct stat what{};
     return ::fstat(fd, &what) == 0 && S_ISSOCK(what.st_mode);
 }
 

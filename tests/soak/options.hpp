@@ -45,9 +45,7 @@ inline options read_options(int argc, char** argv) {
 }
 
 /// A sanitizer keeps memory back, and a short run has not become warm: neither is judged for growth.
-inline bool memory_is_judged(options const& o) {
-    return !test::sanitized && o.duration >= std::chrono::seconds(120);
-}
+inline bool memory_is_judged(options const& o) { return !test::sanitized && o.duration >= std::chrono::seconds(120); }
 
 /// The balance of the ledger; ends the program where it is none.
 inline void report() {

@@ -101,8 +101,7 @@ void answer(peer_stream& peer, order const& o) {
             peer.write(text());
         }));
     } else if (o.what == "compute") {
-        auto const result =
-            greenback::on_executor(elsewhere(), [&o] { return payload(o.number, o.how_much); });
+        auto const result = greenback::on_executor(elsewhere(), [&o] { return payload(o.number, o.how_much); });
         peer.write(std::to_string(o.number) + ' ' + result + '\n');
     } else if (o.what == "reset") {
         count("trouble: the server reset a connection");
