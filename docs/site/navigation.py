@@ -15,8 +15,6 @@ NAVIGATION = [
     ('Coming from', ['docs/coming-from-asio-spawn.md', 'docs/coming-from-python.md']),
     ('Project', ['CHANGELOG.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CODE_OF_CONDUCT.md']),
 ]
-MAY_BE_MISSING = {'docs/packages.md', 'docs/rely-on-it.md', 'docs/versions.md', 'docs/soak.md',
-                  'docs/fuzzing.md'}
 
 # Pages with a folder of pages: these stand below them.
 FOLDERS = {'docs/reference.md': 'docs/reference', 'docs/libraries.md': 'docs/libraries'}
@@ -36,8 +34,6 @@ def pages(root):
     found = {LANDING: 'index.md'}
     for _, listed in NAVIGATION:
         for page in listed:
-            if page in MAY_BE_MISSING and not os.path.exists(os.path.join(root, page)):
-                continue
             for each in [page, *markdown_in(root, FOLDERS.get(page, '-'))]:
                 found[each] = each.removeprefix('docs/') if each.startswith('docs/') else each.lower()
     return found
