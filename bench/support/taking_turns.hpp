@@ -39,17 +39,21 @@ public:
             made_ += n;
             break;
         }
-        case step::look:
+        case step::look: {
             if (!subject_->all_wait(count_)) {
                 std::fprintf(stderr, "%s: not all are suspended\n", kind_);
                 return false;
             }
+            // Before the first print, which touches pages as well.
+            double const resident = resident_kib() - resident_before_;
+            double const tables = page_tables_kib() - tables_before_;
             print("count", "%.0f", double(count_));
-            print("resident_kib_each", "%.3f", (resident_kib() - resident_before_) / double(count_));
-            print("page_tables_kib_each", "%.3f", (page_tables_kib() - tables_before_) / double(count_));
+            print("resident_kib_each", "%.3f", resident / double(count_));
+            print("page_tables_kib_each", "%.3f", tables / double(count_));
             print("memory_mappings", "%.0f", double(mappings()));
             print_time("make", making_);
             break;
+        }
         case step::end:
             print_time("end", time([&] { subject_->end_all(); }));
             if (!subject_->all_wait(0)) {
