@@ -187,5 +187,10 @@ int main(int argc, char** argv) {
     for (kind const& k : kinds)
         std::printf("a byte to and fro, each way: %-12s %7.0f ns, %.2f of co_await's\n", k.name, median(k.ns),
                     median(k.ns) / median(kinds[1].ns));
+    // The same for bench/report.py.
+    std::printf("off_portal.plain_ns %.3f\noff_portal.ns %.3f\non_portal.plain_ns %.3f\non_portal.ns %.3f\n",
+                median(plain_off), median(off), median(plain_on), median(on));
+    for (kind const& k : kinds)
+        std::printf("%s.ns_each_way %.1f\n", k.name, median(k.ns));
     return greenback::blocking_calls_awaited() == 0;
 }

@@ -5,7 +5,12 @@
 //     bench_instructions --configuration      what the counts depend on
 //     bench_instructions <operation> <times>
 
+#if defined(GREENBACK_BENCH_COUNT_HELPERS)
+#include "support/helper_operations.hpp"
+#include "support/stream_operations.hpp"
+#else
 #include "support/operations.hpp"
+#endif
 
 #include <boost/version.hpp>
 #include <gnu/libc-version.h>
@@ -45,7 +50,11 @@ struct operation {
 
 #define ROW(name) {#name, &bench::name<times>},
 constexpr operation operations[] = {
-#if defined(GREENBACK_BENCH_BESIDE_SPAWN)
+#if defined(GREENBACK_BENCH_COUNT_HELPERS)
+    GREENBACK_BENCH_HELPERS(ROW) GREENBACK_BENCH_STREAMS(ROW)
+#elif defined(GREENBACK_BENCH_COUNT_ON_BOOST_ASIO)
+    GREENBACK_BENCH_ON_BOOST_ASIO(ROW)
+#elif defined(GREENBACK_BENCH_BESIDE_SPAWN)
     GREENBACK_BENCH_SPAWN(ROW)
 #else
     GREENBACK_BENCH_AWAIT(ROW)

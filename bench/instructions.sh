@@ -31,9 +31,10 @@ while (($#)); do
     shift
 done
 
-for needed in "$programs/bench_instructions" "$programs/bench_instructions_beside_spawn"; do
-    if [[ ! -x $needed ]]; then
-        echo "no $needed: build it first, with: cmake --preset bench && cmake --build --preset bench" >&2
+counted=(bench_instructions bench_instructions_of_helpers bench_instructions_beside_spawn bench_instructions_on_boost_asio)
+for program in "${counted[@]}"; do
+    if [[ ! -x $programs/$program ]]; then
+        echo "no $programs/$program: build it first, with: cmake --preset bench && cmake --build --preset bench" >&2
         exit 2
     fi
 done
@@ -44,7 +45,7 @@ fi
 
 configuration() {
     local program
-    for program in bench_instructions bench_instructions_beside_spawn; do
+    for program in "${counted[@]}"; do
         echo "# $program: $("$programs/$program" --configuration), $(uname -m)"
     done
 }
@@ -96,7 +97,7 @@ trap 'rm -f "$measured"' EXIT
 # Counts don't depend on what else the machine does: as many at once as it has processors. In the order of the programs.
 {
     configuration
-    for program in bench_instructions bench_instructions_beside_spawn; do
+    for program in "${counted[@]}"; do
         "$programs/$program" | sed "s|^|$programs/$program |"
     done | xargs -P "$(nproc)" -n 2 bash -c 'count "$@"' count | sort
 } >"$measured"

@@ -3,6 +3,8 @@
 
 import statistics
 
+from report_format import median_of_ratios
+
 SERVERS = ("iostream", "co_await", "by_hand", "threads")
 LOADS = ((50, 1), (50, 10), (2000, 1), (2000, 10))  # connections, lines at once on each; bench/run measures these
 
@@ -24,8 +26,8 @@ class Lines:
 
     def ratio(self, load, server, other="co_await", value=0):
         """The median of the ratios within a round. Of rates; of costs, if 1."""
-        a, b = (self.rounds.get((load, s)) for s in (server, other))
-        return statistics.median(x[value] / y[value] for x, y in zip(a, b)) if a and b else None
+        a, b = (self.rounds.get((load, s), ()) for s in (server, other))
+        return median_of_ratios((x[value], y[value]) for x, y in zip(a, b))
 
     def memory(self, load, server):
         """Of the first round: later ones find the memory of the sessions before."""

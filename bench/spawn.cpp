@@ -8,5 +8,6 @@
 
 #define ROW(name) BENCHMARK(bench::name<benchmark::State>)->Name(#name);
 GREENBACK_BENCH_SPAWN(ROW)
+GREENBACK_BENCH_ON_BOOST_ASIO(ROW)
 
 BENCHMARK_MAIN();

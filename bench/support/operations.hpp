@@ -342,3 +342,12 @@ template <class Loop> void spawn_nothing(Loop& loop) {
     ROW(co_spawn_child) \
     ROW(co_spawn_with_portal_run_sync) \
     ROW(spawn_nothing)
+
+/// … and for what bench/spawn.cpp measures besides, so that there is a column for Boost.Asio. Counted in another program:
+/// more rows in one would change how much of the others is inlined.
+#define GREENBACK_BENCH_ON_BOOST_ASIO(ROW) \
+    ROW(co_await_ready) \
+    ROW(await_post) \
+    ROW(co_await_post_ten_deep) \
+    ROW(co_await_child) \
+    ROW(with_portal_run_sync_nothing)

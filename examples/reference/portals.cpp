@@ -54,8 +54,7 @@ asio::awaitable<int> compile(int levels) {
 int begun = 0;
 
 // [call_result]
-template <class F, class... Args>
-asio::awaitable<greenback::call_result_t<F, Args...>> counted(F f, Args... args) {
+template <class F, class... Args> asio::awaitable<greenback::call_result_t<F, Args...>> counted(F f, Args... args) {
     ++begun;
     co_return co_await greenback::with_portal_run_sync(std::move(f), std::move(args)...);
 }

@@ -70,7 +70,8 @@ int main() try {
         greenback::spawn(loop, mail_session, greenback::rethrow);
         greenback::spawn(loop, wait_for_mail, greenback::rethrow);
         loop.poll();
-        require(waiting_by_name() == std::map<std::string, int>{{"mail session", 2}, {"no name", 1}}, "for_each_portal");
+        require(waiting_by_name() == std::map<std::string, int>{{"mail session", 2}, {"no name", 1}},
+                "for_each_portal");
         require(what_waits().find("\"mail session\": suspended") != std::string::npos, "dump_portals");
         greenback::portal_stats const now = greenback::stats();
         require(now.live == 3 && now.suspended == 3, "stats");

@@ -18,8 +18,9 @@
 
 namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE {
 
-/// What the operation, the timer's handler and the task's cancellation share. Each has a reference of its own, so none
-/// of them minds who goes first.
+/// What the stream, the operation and the timer's handler share. Each has a reference of its own, so none of them minds
+/// who goes first. The task's cancellation only looks whether it is there still: what is left in a slot goes with the
+/// signal, which may outlive the event loop, and the timer may not.
 ///
 /// The operation and the timer's handler run on the task's executor, which keeps them apart if it is a strand or has
 /// one thread. Where it is neither (a plain `thread_pool`), and where the stream is destroyed on another thread, the
@@ -39,7 +40,7 @@ public:
     lock begin(clock::time_point when, asio::cancellation_slot task_slot) {
         lock held(mutex_);
         if (task_slot.is_connected())
-            task_slot.assign(cancellation{shared_from_this()}); // the operation gets ours instead
+            task_slot.assign(cancellation{weak_from_this()}); // the operation gets ours instead
         when_ = when;
         if (when < waits_until_)
             wait();
@@ -68,8 +69,11 @@ public:
 
 private:
     struct cancellation {
-        std::shared_ptr<deadline_state> self;
-        void operator()(asio::cancellation_type type) const { self->cancel(type); }
+        std::weak_ptr<deadline_state> state;
+        void operator()(asio::cancellation_type type) const {
+            if (auto const self = state.lock())
+                self->cancel(type);
+        }
     };
 
     /// The timer may be waiting for an earlier deadline that has been put off: then it waits again when it is over. So
