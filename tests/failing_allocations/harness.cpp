@@ -170,8 +170,8 @@ int run_in_child(void (*program)(), plan p) {
     return r.thrown ? told : got_over_it;
 }
 
-void check_in_children(char const* name, void (*program)(), bool and_all_after, tally& t,
-                       std::vector<std::string>& faults) {
+[[maybe_unused]] void check_in_children(char const* name, void (*program)(), bool and_all_after, tally& t,
+                                        std::vector<std::string>& faults) {
     for (plan p{1, and_all_after};; ++p.first) {
         auto const o = test::in_child([&] {
             watch const w(name);
