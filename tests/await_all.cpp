@@ -9,11 +9,13 @@
 #include "support/tasks.hpp"
 
 #include <atomic>
+#include <future>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -384,6 +386,33 @@ TEST_CASE("children of a task on a strand stay on it", "[await_all]") {
     CHECK(ended);
     CHECK(outside == 0);
     CHECK(inside == 151);
+}
+
+// A context's executor has another type where it counts as work: a work guard's, for one.
+TEST_CASE("children of a task on a bare context's executor have strands of their own", "[await_all]") {
+    asio::io_context loop;
+    asio::thread_pool pool(2);
+    auto const check = [&](auto const& make_executor) {
+        using strand = asio::strand<decltype(make_executor())>;
+        std::atomic<int> in_strands = 0;
+        std::promise<void> end;
+        auto const child = [&]() -> asio::awaitable<void> {
+            asio::any_io_executor const here = co_await asio::this_coro::executor;
+            in_strands += here.target_type() == typeid(strand);
+        };
+        greenback::spawn(
+            make_executor(), [&] { await_all(list(child(), child())); }, [&](std::exception_ptr) { end.set_value(); });
+        loop.restart();
+        loop.run();
+        end.get_future().get();
+        CHECK(in_strands == 2);
+    };
+    auto const counts_as_work = asio::execution::outstanding_work.tracked;
+    check([&] { return loop.get_executor(); });
+    check([&] { return asio::require(loop.get_executor(), counts_as_work); });
+    check([&] { return pool.get_executor(); });
+    check([&] { return asio::require(pool.get_executor(), counts_as_work); });
+    check([&] { return asio::system_executor(); });
 }
 
 TEST_CASE("on a pool children run, end, fail and are cancelled on several threads", "[await_all]") {

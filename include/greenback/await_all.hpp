@@ -29,9 +29,9 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 ///
 /// Cancellation: one requested of the task is passed on to every child, as what it is. If a child ends by it, that is
 ///     its failure: `operation_aborted`. A task already cancelled throws, and no child is started.
-/// Thread safety: children run on the threads of the task's executor. On a bare `io_context` or `thread_pool` each has
-///     a strand, and they run at the same time if there are threads; on a strand one at a time. For a concrete
-///     `Executor` type over several threads see docs/reference/await_all.md.
+/// Thread safety: children run on the threads of the task's executor. On a bare `io_context`, `thread_pool` or
+///     `system_executor` each has a strand, and they run at the same time if there are threads; on a strand one at a
+///     time. For a concrete `Executor` type over several threads see docs/reference/await_all.md.
 /// Cost: for each child that of `co_spawn`, a `post`, and two allocations if it gets a strand; for all together five
 ///     allocations and two stack switches.
 /// Example: `std::vector<Page> pages = greenback::await_all(std::move(downloads));`

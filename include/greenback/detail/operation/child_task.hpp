@@ -7,12 +7,18 @@
 #if defined(GREENBACK_USE_BOOST_ASIO)
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/require.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/system_executor.hpp>
 #include <boost/asio/thread_pool.hpp>
 #else
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/dispatch.hpp>
+#include <asio/execution/outstanding_work.hpp>
+#include <asio/require.hpp>
 #include <asio/strand.hpp>
+#include <asio/system_executor.hpp>
 #include <asio/thread_pool.hpp>
 #endif
 
@@ -29,23 +35,33 @@ template <class Executor> asio::awaitable<Executor, Executor> executor_of_task()
     co_return co_await asio::this_coro::executor;
 }
 
+/// A strand on `executor`, if `executor` holds one of `Bare`; else `executor`.
+template <class... Bare, class Executor> Executor strand_on_bare(Executor const& executor) {
+    Executor result = executor;
+    // Asio 1.22.1's target() doesn't compare the type: it would take a strand, or a pool, for a bare io_context.
+    ((executor.target_type() == typeid(Bare) &&
+      (result = Executor(asio::make_strand(*executor.template target<Bare>())), true)) ||
+     ...);
+    return result;
+}
+
+/// The type of an `Executor` that counts as work for as long as it lives, as a work guard's does.
+template <class Executor>
+using counting_as_work =
+    std::decay_t<decltype(asio::require(std::declval<Executor>(), asio::execution::outstanding_work.tracked))>;
+
 /// Where a child of a task on `executor` runs. A cancellation signal must not be emitted while the task that it is for
 /// runs; but a child on a bare context may run on any thread at any time. So it gets a strand of its own there, in
 /// which it is cancelled. Another executor (a strand, a tree's) stays: the children of such a task may rely on it, and
 /// an executor type that can't hold a strand leaves no choice.
 template <class Executor> Executor executor_for_child(Executor const& executor) {
-    if constexpr (std::is_constructible_v<Executor, asio::strand<asio::thread_pool::executor_type>> &&
-                  requires { executor.target_type(); }) {
-        // Asio 1.22.1's target() doesn't compare the type: it would take a strand, or a pool, for a bare io_context.
-        auto const has = [&](std::type_info const& type) { return executor.target_type() == type; };
-        using loop = asio::io_context::executor_type;
-        using pool = asio::thread_pool::executor_type;
-        if (has(typeid(loop)))
-            return Executor(asio::make_strand(*executor.template target<loop>()));
-        if (has(typeid(pool)))
-            return Executor(asio::make_strand(*executor.template target<pool>()));
-    }
-    return executor;
+    using loop = asio::io_context::executor_type;
+    using pool = asio::thread_pool::executor_type;
+    if constexpr (std::is_constructible_v<Executor, asio::strand<pool>> && requires { executor.target_type(); })
+        return strand_on_bare<loop, counting_as_work<loop>, pool, counting_as_work<pool>, asio::system_executor>(
+            executor);
+    else
+        return executor;
 }
 
 /// A child's place and its cancellation. Belongs to an owner that outlives the task: its completion handler has a share
