@@ -23,7 +23,11 @@ int loop_side::open(epoll_slot& s) noexcept {
     if (made < 0)
         return error_number();
     error_code ec;
-    s.registered.assign(made, ec); // NOLINT(bugprone-unused-return-value): it is in `ec`
+    try {
+        s.registered.assign(made, ec); // NOLINT(bugprone-unused-return-value): it is in `ec`
+    } catch (...) {                    // no memory for what Asio notes of a descriptor
+        ec = asio::error::no_memory;
+    }
     if (ec) {
         ::close(made);
         return ec.value();

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <exception>
 
 #if defined(GREENBACK_USE_BOOST_ASIO)
 #include <boost/asio/dispatch.hpp>
@@ -291,17 +292,25 @@ void waiting_room::end_all(std::size_t number, int why, waits_over& over) noexce
 
 /// Not noexcept: what a completion handler throws that one of the tasks runs into leaves the loop's `run()`.
 ///
-/// The first goes on here; the others are for whoever has the time, as one may take long, or wait for another.
+/// The first goes on here; the others are for whoever has the time, as one may take long, or wait for another. One that
+/// there is no memory to post is dropped, which its task is told of; the others must not wait for ever because of it.
 void waiting_room::resume(waits_over const& over) {
     if (!over.first)
         return;
+    std::exception_ptr no_memory;
     for (wait* i = over.first->next; i;) {
         wait& w = *std::exchange(i, i->next);
         asio::any_io_executor const executor = std::move(w.executor_);
-        asio::post(executor, w.take_handler());
+        try {
+            asio::post(executor, w.take_handler());
+        } catch (...) {
+            no_memory = std::current_exception();
+        }
     }
     asio::any_io_executor const executor = std::move(over.first->executor_);
     asio::dispatch(executor, over.first->take_handler());
+    if (no_memory)
+        std::rethrow_exception(no_memory);
 }
 
 void waiting_room::cancel(std::size_t number_of_seat, std::uint64_t number) {

@@ -13,11 +13,6 @@ using namespace failing;
 using namespace std::chrono_literals;
 namespace gb = greenback;
 
-// Not run unless asked for: some allocations end these programs, or hang them, on one Asio or another. Before 1.24 an
-// operation whose initiation throws ends the program on purpose (operation.hpp), as it does in plain Asio; the others
-// have not been told apart from Asio's own yet.
-#define UNSETTLED "[.][failing_allocations][unsettled]"
-
 namespace {
 
 struct ready_later {
@@ -45,7 +40,8 @@ TEST_CASE("await_ of what is ready, and of a timer", "[failing_allocations]") {
     });
 }
 
-TEST_CASE("use_portal, and what adapts it", UNSETTLED) {
+#if !GREENBACK_INITIATES_WHILE_SUSPENDING // there an initiation without memory ends the program, as in plain_asio.cpp
+TEST_CASE("use_portal, and what adapts it", "[failing_allocations]") {
     check_program("use_portal", [] {
         run_spawned([] {
             auto const ex = executor();
@@ -54,14 +50,17 @@ TEST_CASE("use_portal, and what adapts it", UNSETTLED) {
             gb::error_code ec;
             timer.async_wait(asio::redirect_error(gb::use_portal, ec));
             expect(!ec, "error");
-            // Not to a strand: Asio's crashes in its making, and stays locked where it can't be scheduled.
+            // Not to a strand: plain_asio.cpp.
             timer.async_wait(asio::bind_executor(ex, gb::use_portal));
             asio::cancellation_signal signal;
             timer.async_wait(asio::bind_cancellation_slot(signal.slot(), gb::use_portal));
             asio::post(ex, gb::use_portal);
+            auto const [failure] = timer.async_wait(asio::as_tuple(gb::use_portal));
+            expect(!failure, "error");
         });
     });
 }
+#endif
 
 TEST_CASE("a C++20 awaiter of somebody else's", "[failing_allocations]") {
     check_program("foreign", [] {
@@ -73,7 +72,28 @@ TEST_CASE("a C++20 awaiter of somebody else's", "[failing_allocations]") {
     });
 }
 
-TEST_CASE("a task that is cancelled", UNSETTLED) {
+#if !GREENBACK_INITIATES_WHILE_SUSPENDING // there other things die, too
+template <bool ItsOwn> void await_foreign() {
+    event_loop context;
+    auto const count = asio::execution::outstanding_work.tracked; // then it is an executor like any other
+    auto const f = [&] { gb::await_(ready_later{context}); };
+    if constexpr (ItsOwn)
+        gb::spawn(context.get_executor(), f, gb::rethrow);
+    else
+        gb::spawn(asio::require(context.get_executor(), count), f, gb::rethrow);
+    drain(context);
+}
+
+TEST_CASE("what completes an awaiter of somebody else's has nobody to tell, but on an io_context's own executor",
+          "[failing_allocations]") {
+    CHECK(ends_of(await_foreign<true>, false).died == 0);
+    CHECK(ends_of(await_foreign<false>, false).died > 0);
+}
+#endif
+
+// By use_portal, whose exception is greenback's; use_awaitable's is made by Asio where that ends the program.
+#if !GREENBACK_INITIATES_WHILE_SUSPENDING
+TEST_CASE("a task that is cancelled", "[failing_allocations]") {
     check_program("cancelled", [] {
         event_loop context;
         asio::cancellation_signal signal;
@@ -82,9 +102,13 @@ TEST_CASE("a task that is cancelled", UNSETTLED) {
         gb::spawn(
             context,
             [&] {
-                asio::post(executor(), [&] { signal.emit(asio::cancellation_type::terminal); });
+                asio::steady_timer timer(context, asio::steady_timer::time_point::max());
+                asio::post(context, [&] {
+                    reprieve const here; // Asio's way from the signal to the task: plain_asio.cpp
+                    signal.emit(asio::cancellation_type::terminal);
+                });
                 try {
-                    gb::await_(test::forever());
+                    timer.async_wait(gb::use_portal);
                 } catch (gb::system_error const& e) {
                     aborted = e.code() == asio::error::operation_aborted;
                     throw;
@@ -97,6 +121,7 @@ TEST_CASE("a task that is cancelled", UNSETTLED) {
         expect(aborted, "not cancelled");
     });
 }
+#endif
 
 TEST_CASE("a task that is destroyed while it waits", "[failing_allocations]") {
     check_program("destroyed", [] {
@@ -138,7 +163,7 @@ TEST_CASE("for_each_portal, label_portal", "[failing_allocations]") {
     });
 }
 
-TEST_CASE("dump_portals", UNSETTLED) {
+TEST_CASE("dump_portals", "[failing_allocations]") {
     check_program("dump_portals", [] {
         run_spawned([] {
             std::ostringstream text;

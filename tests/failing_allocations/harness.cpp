@@ -197,16 +197,20 @@ ends ends_of(void (*program)(), bool and_all_after) {
             ::alarm(3);
             for (int i = 0; i != 3; ++i)
                 run_once(program, {});
-            if (run_once(program, p).failures == 0)
+            auto const r = run_once(program, p);
+            if (r.failures == 0)
                 return no_failure;
+            if (r.thrown && !tells_of_memory(r.thrown))
+                return at_fault;
             return grows(program, p, live) ? leaked : told;
         });
         if (o.exited_with(no_failure))
             return result;
-        ++(o.exited_with(told)     ? result.survived
-           : o.exited_with(leaked) ? result.leaked
-           : o.exited_with(hung)   ? result.hung
-                                   : result.died);
+        ++(o.exited_with(told)       ? result.survived
+           : o.exited_with(leaked)   ? result.leaked
+           : o.exited_with(hung)     ? result.hung
+           : o.exited_with(at_fault) ? result.lost
+                                     : result.died);
     }
 }
 

@@ -25,9 +25,10 @@ namespace failing {
 /// it does anything else, or leaves anything behind: memory, descriptors, portals, or a library that no longer works.
 void check_program(char const* name, void (*program)());
 
-/// How many of a program's allocations end it how where they fail, none being spared: for programs of plain Asio.
+/// How many of a program's allocations end it how where they fail, none being spared: for programs of plain Asio. What has
+/// lost something has thrown `wrong`.
 struct ends {
-    long survived = 0, died = 0, hung = 0, leaked = 0;
+    long survived = 0, died = 0, hung = 0, leaked = 0, lost = 0;
 };
 ends ends_of(void (*program)(), bool and_all_after);
 
@@ -55,11 +56,10 @@ public:
 void drain(asio::io_context& context);
 
 /// The task that is the synchronous function `f`, to its end.
-template <class F> void run_spawned(F f) {
-    event_loop context;
+template <class Executor, class F> void run_spawned_on(Executor const& executor, asio::io_context& context, F f) {
     bool done = false;
     greenback::spawn(
-        context,
+        executor,
         [&done, f = std::move(f)]() mutable {
             f();
             done = true;
@@ -67,6 +67,10 @@ template <class F> void run_spawned(F f) {
         greenback::rethrow);
     drain(context);
     expect(done, "the function has not returned, and nobody was told");
+}
+template <class F> void run_spawned(F f) {
+    event_loop context;
+    run_spawned_on(context.get_executor(), context, std::move(f));
 }
 
 inline asio::awaitable<void> note_end(asio::awaitable<void> task, bool& done) {

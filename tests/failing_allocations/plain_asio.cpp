@@ -14,7 +14,8 @@ namespace {
 
 ends shown(char const* what, bool and_all_after, void (*program)()) {
     auto const e = ends_of(program, and_all_after);
-    INFO(what << ": survived " << e.survived << ", died " << e.died << ", hung " << e.hung << ", leaked " << e.leaked);
+    UNSCOPED_INFO(what << ": survived " << e.survived << ", died " << e.died << ", hung " << e.hung << ", leaked "
+                       << e.leaked << ", lost " << e.lost);
     return e;
 }
 
@@ -50,16 +51,24 @@ TEST_CASE("plain Asio: an io_context is made", "[failing_allocations]") {
 #endif
 }
 
-// Hidden: Asio survives this much on its strands; what does not has not been reduced to a program yet.
-TEST_CASE("plain Asio: a strand is made and posted to", "[.][failing_allocations][unsettled]") {
+// The children of await_all and await_for run on strands. A strand whose mutex there is no memory for is destroyed half
+// made; what is posted to one, and can't be scheduled, leaves it locked.
+TEST_CASE("plain Asio: a strand is made and posted to", "[failing_allocations]") {
     auto const e = shown("strand", false, [] {
         event_loop context;
+        int runs = 0;
         auto const strand = asio::make_strand(context);
-        asio::post(strand, [] {});
-        asio::post(strand, [] {});
+        try {
+            asio::post(strand, [&] { ++runs; });
+        } catch (std::bad_alloc const&) {
+            relent();
+        }
+        asio::post(strand, [&] { runs += 2; });
         drain(context);
+        expect(runs >= 2, "what was posted has not been run");
     });
-    CHECK(e.died + e.hung > 0);
+    CHECK(e.survived > 0);
+    CHECK(e.died + e.hung + e.lost > 0);
 }
 
 TEST_CASE("plain Asio: a task is cancelled", "[failing_allocations]") {

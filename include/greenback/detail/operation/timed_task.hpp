@@ -36,8 +36,9 @@ inline bool is_operation_aborted(std::exception_ptr const& e) noexcept {
     }
 }
 
-/// The child, its timer, and the handler of the task that waits. Belongs to the child's completion handler and to the
-/// timer's; so whatever is destroyed, the child goes before the task that waits.
+/// The child, its timer, and the handler of the task that waits. Belongs to the child's completion handler alone: so
+/// whatever is destroyed, the child goes before the task that waits; and where Asio drops that handler, since it has no
+/// memory to call it, the task is told at once, not when the time is up.
 ///
 /// All of it happens where the child runs, in turn. Only on an executor of a type that can't hold a strand, over
 /// several threads, may the child end while its time does: that is what the lock is for.
@@ -65,17 +66,19 @@ public:
 
 private:
     static void start_here(pointer const& self, time_limit limit, asio::awaitable<T, Executor> task) {
-        if (limit != time_limit::max()) {
-            self->timer_.expires_after(limit);
-            self->timer_.async_wait([self](error_code ec) {
-                if (!ec)
-                    end_time_after(self, 2);
-            });
-        }
         try {
+            if (limit != time_limit::max()) {
+                self->timer_.expires_after(limit);
+                self->timer_.async_wait([waits = std::weak_ptr(self)](error_code ec) {
+                    if (auto const locked = waits.lock(); locked && !ec)
+                        end_time_after(locked, 2);
+                });
+            }
             self->child_.start(run(self->result_, std::move(task)),
                                [self](std::exception_ptr e) { self->end_child(std::move(e)); });
-        } catch (...) { // no memory, and no child
+        } catch (...) { // no memory
+            if (self->has_ended())
+                throw; // to post the child's end
             return self->end_child(std::current_exception());
         }
         self->has_started();
@@ -93,7 +96,11 @@ private:
     static void end_time_after(pointer const& self, int turns) {
         if (turns == 0)
             return self->end_time();
-        asio::post(self->child_.executor(), [self, turns] { end_time_after(self, turns - 1); });
+        try {
+            asio::post(self->child_.executor(), [self, turns] { end_time_after(self, turns - 1); });
+        } catch (...) { // no memory to wait: rather at once than never
+            self->end_time();
+        }
     }
 
     // Only a child that has been started can be cancelled, and only one that has not ended needs to be.
@@ -131,6 +138,11 @@ private:
         }
         if (missed != asio::cancellation_type::none)
             child_.cancel_here(missed);
+    }
+
+    bool has_ended() {
+        std::scoped_lock const lock(mutex_);
+        return ended_;
     }
 
     void end_child(std::exception_ptr error) {
