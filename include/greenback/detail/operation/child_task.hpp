@@ -38,10 +38,14 @@ template <class Executor> asio::awaitable<Executor, Executor> executor_of_task()
 /// A strand on `executor`, if `executor` holds one of `Bare`; else `executor`.
 template <class... Bare, class Executor> Executor strand_on_bare(Executor const& executor) {
     Executor result = executor;
-    // Asio 1.22.1's target() doesn't compare the type: it would take a strand, or a pool, for a bare io_context.
-    ((executor.target_type() == typeid(Bare) &&
-      (result = Executor(asio::make_strand(*executor.template target<Bare>())), true)) ||
-     ...);
+    auto const holds = [&]<class E>(std::type_identity<E>) {
+        // Asio 1.22.1's target() doesn't compare the type: it would take a strand, or a pool, for a bare io_context.
+        if (executor.target_type() != typeid(E))
+            return false;
+        result = Executor(asio::make_strand(*executor.template target<E>()));
+        return true;
+    };
+    static_cast<void>((holds(std::type_identity<Bare>()) || ...));
     return result;
 }
 
