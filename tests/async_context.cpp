@@ -246,6 +246,44 @@ TEST_CASE("a task that is destroyed does not release, but destroys", "[async_con
     CHECK(greenback::stats().live == 0);
 }
 
+// There no exception says that the task is being destroyed.
+TEST_CASE("in a coroutine, too, a task that is destroyed does not release, but destroys", "[async_context]") {
+    history l;
+    auto const session = [&]() -> asio::awaitable<void> {
+        async_context const held(acquire(l), release);
+        co_await test::forever();
+    };
+    auto const ensures_portal = [&]() -> asio::awaitable<void> {
+        co_await greenback::ensure_portal();
+        co_await session();
+    };
+    {
+        asio::io_context context(1);
+        asio::co_spawn(context, greenback::with_portal_run(session), asio::detached);
+        asio::co_spawn(context, ensures_portal, asio::detached);
+        greenback::spawn(context, [&] { await_(session()); }, asio::detached);
+        greenback::spawn(context, [&] { await_(greenback::with_portal_run(session)); }, asio::detached);
+        test::poll_all(context);
+        CHECK(l.acquired == 4);
+    }
+    CHECK(l.released == 0);
+    CHECK(l.destroyed == 4);
+    CHECK(greenback::stats().live == 0);
+}
+
+TEST_CASE("moved to where there is no portal it does not release; close says why not", "[async_context]") {
+    history l;
+    using context_type = decltype(async_context(acquire(l), release));
+    std::optional<context_type> out;
+    asio::io_context context(1);
+    greenback::spawn(context, [&] { out.emplace(async_context(acquire(l), release)); }, greenback::rethrow);
+    test::run_all(context);
+    REQUIRE(out);
+    SECTION("its end") { out.reset(); }
+    SECTION("close") { CHECK_THROWS_AS(out->close(), greenback::no_portal); }
+    CHECK(l.released == 0);
+}
+
 TEST_CASE("a task that is destroyed inside a release goes on to unwind", "[async_context]") {
     history l;
     bool gone = false;

@@ -179,6 +179,17 @@ struct gives_reference {
     int& await_resume() const noexcept { return target; }
 };
 
+/// An awaiter that has its result in itself, and the thing it is of.
+struct keeps_result {
+    std::string result;
+    bool await_ready() const noexcept { return true; }
+    void await_suspend(std::coroutine_handle<>) const noexcept {}
+    std::string&& await_resume() noexcept { return std::move(result); }
+};
+struct makes_keeper {
+    keeps_result operator co_await() && { return {std::string(100, 'x')}; }
+};
+
 struct throws {
     bool in_suspend;
     bool await_ready() const noexcept { return false; }
@@ -292,6 +303,24 @@ TEST_CASE("await_resume may return a reference or throw, and await_suspend may t
                        await_(test::yield_now());
                    }));
     CHECK(target == 3);
+}
+
+TEST_CASE("a reference into an awaiter that does not outlive the await comes out as a value", "[foreign]") {
+    FOR_EVERY_KIND_OF_PORTAL(how);
+    asio::io_context context;
+    std::string const expected(100, 'x');
+    test::run_task(context, context, test::in_portal(how, [&] {
+                       static_assert(std::is_same_v<decltype(await_(makes_keeper())), std::string>);
+                       static_assert(std::is_same_v<decltype(await_(keeps_result())), std::string&&>);
+                       auto&& made = await_(makes_keeper());
+                       CHECK(made == expected);
+                       std::string const moved = await_(keeps_result{expected});
+                       CHECK(moved == expected);
+                       auto const called = greenback::autoawait([&] { return keeps_result{expected}; });
+                       static_assert(std::is_same_v<decltype(called()), std::string>);
+                       auto&& returned = called();
+                       CHECK(returned == expected);
+                   }));
 }
 
 TEST_CASE("an awaiter that is ready, or does not suspend, lets no handler in between", "[foreign]") {

@@ -45,8 +45,9 @@ namespace greenback::inline GREENBACK_BACKEND_NAMESPACE {
 /// lvalue, or nothing if `T` is `void`. If acquiring throws, nothing is released. Movable: what was moved from is closed.
 ///
 /// The end of the scope awaits, and throws what the release throws: the destructor is `noexcept(false)`. While an
-/// exception is on its way through the scope, errors of the release are dropped. If the task is being destroyed nothing
-/// can be awaited: the release is not called, and the destructor of `T` is all there is.
+/// exception is on its way through the scope, errors of the release are dropped. If the task is being destroyed, or this
+/// has been moved to where there is no portal, nothing can be awaited: the release is not called, and the destructor of
+/// `T` is all there is. `close()` throws there.
 /// In an `optional`, a `vector` or a `unique_ptr`, whose destructors are `noexcept`, a release that throws ends the
 /// program: call `close()` before.
 ///
@@ -85,9 +86,14 @@ public:
     ~async_context() noexcept(false) {
         if (!value_)
             return;
+        // Else the task is being destroyed, and nothing can be awaited. In a coroutine's frame no exception says so, and none
+        // may leave it.
+        detail::portal_base const* const p = detail::find_portal();
+        if (!p || p->abandoned())
+            return;
         if (std::uncaught_exceptions() <= uncaught_) {
             close();
-        } else if (has_portal()) { // else the task is being destroyed, and nothing can be awaited
+        } else {
             try {
                 close();
             } catch (...) { // NOLINT(bugprone-empty-catch): there is an exception on its way already

@@ -23,20 +23,29 @@ public:
     template <class... Args>
         requires std::invocable<AsyncFn&, Args...>
     decltype(auto) operator()(Args&&... args) & {
-        return await_(std::invoke(f_, std::forward<Args>(args)...), where_);
+        return result(std::invoke(f_, std::forward<Args>(args)...));
     }
     template <class... Args>
         requires std::invocable<AsyncFn const&, Args...>
     decltype(auto) operator()(Args&&... args) const& {
-        return await_(std::invoke(f_, std::forward<Args>(args)...), where_);
+        return result(std::invoke(f_, std::forward<Args>(args)...));
     }
     template <class... Args>
         requires std::invocable<AsyncFn, Args...>
     decltype(auto) operator()(Args&&... args) && {
-        return await_(std::invoke(std::move(f_), std::forward<Args>(args)...), where_);
+        return result(std::invoke(std::move(f_), std::forward<Args>(args)...));
     }
 
 private:
+    /// What was returned ends with the call, so no reference into it may leave.
+    template <class Awaitable> decltype(auto) result(Awaitable&& x) const {
+        using awaited = decltype(await_(std::forward<Awaitable>(x), where_));
+        if constexpr (std::is_lvalue_reference_v<Awaitable>)
+            return await_(std::forward<Awaitable>(x), where_);
+        else
+            return static_cast<detail::outliving<awaited>>(await_(std::forward<Awaitable>(x), where_));
+    }
+
     [[no_unique_address]] AsyncFn f_;
     std::source_location where_; ///< a call can't have one of its own behind its arguments
 };

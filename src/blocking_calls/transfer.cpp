@@ -96,7 +96,13 @@ bool is_socket_error(ssize_t result) noexcept { return result >= 0 || error_numb
 /// Pipes, terminals, eventfds: there is no call that does not block.
 template <class Call> ssize_t if_ready(int fd, short events, Call call) noexcept {
     // One that is O_NONBLOCK says for itself what there is: at a pipe that nobody writes to, the end.
-    return is_ready(fd, events) || is_nonblocking(fd) ? call() : fail(EAGAIN);
+    if (is_ready(fd, events) || is_nonblocking(fd))
+        return call();
+    // Not open for it, or not a thing to do with it: that would never become ready. A transfer of no buffers is refused
+    // by Linux for both reasons, and goes no further.
+    if ((events == POLLIN ? plain::readv(fd, nullptr, 0) : plain::writev(fd, nullptr, 0)) < 0)
+        return -1;
+    return fail(EAGAIN);
 }
 
 enum class thing {

@@ -16,7 +16,9 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -348,6 +350,33 @@ TEST_CASE("a descriptor that is none fails as ever") {
         for (way_to_write const& way : ways_to_write)
             CHECK(failed_with(way.write(fd, text), EBADF));
     });
+}
+
+TEST_CASE("what a descriptor is not open for, or what can't be done with it, fails as ever") {
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    int const epoll = ::epoll_create1(EPOLL_CLOEXEC), timer = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    std::string text = "text";
+    char c = 0;
+    auto const check = [&] {
+        for (way_to_read const& way : {ways_to_read[0], ways_to_read[1]}) {
+            CAPTURE(way);
+            CHECK(failed_with(way.read(ends[1], c), EBADF));
+            CHECK(failed_with(way.read(epoll, c), EINVAL));
+        }
+        for (way_to_write const& way : {ways_to_write[0], ways_to_write[1]}) {
+            CAPTURE(way);
+            CHECK(failed_with(way.write(ends[0], text), EBADF));
+            CHECK(failed_with(way.write(timer, text), EINVAL));
+        }
+    };
+    check(); // plain
+    if (::readv(ends[1], nullptr, 0) < 0)
+        together(check);
+    else
+        WARN("not tried: QEMU's emulation of Linux says nothing of a transfer of no buffers");
+    for (int const fd : {ends[0], ends[1], epoll, timer})
+        ::close(fd);
 }
 
 TEST_CASE("bad addresses fail as ever") {

@@ -97,6 +97,14 @@ private:
     std::exception_ptr not_started_;
 };
 
+/// What a result becomes that is returned out of the scope of the awaiter it came from. `co_await` would keep the awaiter to
+/// the end of the full expression; here an rvalue reference, which is into the awaiter more often than not, becomes a
+/// value. Of an lvalue reference nobody knows.
+template <class Result>
+using outliving = std::conditional_t<std::is_rvalue_reference_v<Result> &&
+                                         std::is_constructible_v<std::remove_cvref_t<Result>, Result>,
+                                     std::remove_cvref_t<Result>, Result>;
+
 template <class X> decltype(auto) await_foreign(X&& x, std::source_location where) {
     any_portal& portal = require_portal(where);
     portal.site = where;
@@ -106,7 +114,10 @@ template <class X> decltype(auto) await_foreign(X&& x, std::source_location wher
         foreign_operation<std::remove_reference_t<decltype(a)>> op(a);
         op.run(portal);
     }
-    return a.await_resume();
+    if constexpr (std::is_reference_v<decltype(get_awaiter(std::forward<X>(x)))>)
+        return a.await_resume(); // the caller has it
+    else
+        return static_cast<outliving<decltype(a.await_resume())>>(a.await_resume());
 }
 
 } // namespace greenback::detail::inline GREENBACK_BACKEND_NAMESPACE
