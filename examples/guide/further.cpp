@@ -10,6 +10,7 @@
 #include <chrono>
 #include <functional>
 #include <iostream>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -65,6 +66,25 @@ asio::awaitable<std::string> answer_in_time(order of, tcp::endpoint server) {
 }
 // [/limit]
 
+// [test]
+// A test is synchronous code, in a task and a loop of its own.
+void in_a_task(std::function<void()> test) {
+    asio::io_context loop;
+    greenback::spawn(loop, std::move(test), greenback::rethrow); // what the test throws leaves run()
+    loop.run();
+}
+
+void test_a_price(tcp::endpoint server) {
+    in_a_task([&] {
+        tcp::socket socket(greenback::await_(asio::this_coro::executor));
+        socket.async_connect(server, greenback::use_portal);
+        remote_prices prices(std::move(socket));
+        if (prices.price("honey") != 5)
+            throw std::runtime_error("honey is 5");
+    });
+}
+// [/test]
+
 /// What a task ends with.
 std::string run(asio::awaitable<std::string> task) {
     asio::io_context loop;
@@ -93,6 +113,7 @@ int main() {
     price_server const server(1), silent(1000);
     expect("Ada: 7", run(answer(orders[0], server.endpoint())));
     expect("Ada: ask again later", run(answer_in_time(orders[0], silent.endpoint())));
+    test_a_price(server.endpoint());
     try {
         run(forgotten(orders[0], server.endpoint()));
         expect("no_portal", "no exception");
