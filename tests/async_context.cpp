@@ -271,6 +271,29 @@ TEST_CASE("in a coroutine, too, a task that is destroyed does not release, but d
     CHECK(greenback::stats().live == 0);
 }
 
+TEST_CASE("a task that is destroyed by code in another task's portal does not release there", "[async_context]") {
+    history l;
+    asio::io_context outer(1);
+    greenback::spawn(
+        outer,
+        [&] {
+            asio::io_context inner(1);
+            asio::co_spawn(inner, greenback::with_portal_run([&]() -> asio::awaitable<void> {
+                               async_context const held(acquire(l), [](resource&) -> asio::awaitable<void> {
+                                   throw std::domain_error("released");
+                                   co_return;
+                               });
+                               co_await test::forever();
+                           }),
+                           asio::detached);
+            test::poll_all(inner);
+        },
+        greenback::rethrow);
+    test::run_all(outer);
+    CHECK(l.acquired == 1);
+    CHECK(l.destroyed == 1);
+}
+
 TEST_CASE("moved to where there is no portal it does not release; close says why not", "[async_context]") {
     history l;
     using context_type = decltype(async_context(acquire(l), release));

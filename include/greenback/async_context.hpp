@@ -74,11 +74,12 @@ public:
             value_.emplace(await_(std::forward<Acquire>(acquire), where));
         }
         uncaught_ = std::uncaught_exceptions();
+        portal_ = detail::find_portal();
     }
     async_context(async_context&& other) noexcept(std::is_nothrow_move_constructible_v<held> &&
                                                   std::is_nothrow_move_constructible_v<Release>)
         : value_(std::move(other.value_)), release_(std::move(other.release_)), where_(other.where_),
-          uncaught_(std::uncaught_exceptions()) {
+          uncaught_(std::uncaught_exceptions()), portal_(detail::find_portal()) {
         other.value_.reset();
     }
     async_context& operator=(async_context&&) = delete;
@@ -86,10 +87,10 @@ public:
     ~async_context() noexcept(false) {
         if (!value_)
             return;
-        // Else the task is being destroyed, and nothing can be awaited. In a coroutine's frame no exception says so, and none
-        // may leave it.
+        // Else the task is being destroyed, perhaps by code in the portal of another one, and nothing can be awaited. In a
+        // coroutine's frame no exception says so, and none may leave it.
         detail::portal_base const* const p = detail::find_portal();
-        if (!p || p->abandoned())
+        if (!p || p != portal_ || p->abandoned())
             return;
         if (std::uncaught_exceptions() <= uncaught_) {
             close();
@@ -144,7 +145,8 @@ private:
     std::optional<held> value_; ///< empty: released, or moved from
     [[no_unique_address]] Release release_;
     std::source_location where_;
-    int uncaught_ = 0; ///< exceptions on their way when this was made, or moved
+    int uncaught_ = 0;                            ///< exceptions on their way when this was made, or moved
+    detail::portal_base const* portal_ = nullptr; ///< in force when this was made, or moved; may be gone
 };
 
 template <class Acquire, class Release>

@@ -20,15 +20,22 @@ constinit std::mutex mutex;
 constinit std::mutex* const flag_mutex = &mutex;
 [[maybe_unused]] int const across_fork = hold_across_fork<flag_mutex>();
 
+/// @pre `blocks(fd)`. So that is what is put back, whatever another process has made of a shared flag meanwhile.
 template <class Call> int without_blocking(int fd, Call call) noexcept {
     std::scoped_lock const lock(mutex);
     int const flags = ::fcntl(fd, F_GETFL);
     ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
     int const result = call();
     int const e = error_number();
-    ::fcntl(fd, F_SETFL, flags);
+    ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
     set_error_number(e);
     return result;
+}
+
+/// Not while another thread has set the flag for a call of its own.
+bool blocks(int fd) noexcept {
+    std::scoped_lock const lock(mutex);
+    return !is_nonblocking(fd);
 }
 
 /// What became of a connection that was begun; 0: it was made.
@@ -36,6 +43,20 @@ int error_of(int fd) noexcept {
     int e = 0;
     socklen_t size = sizeof e;
     return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0 ? error_number() : e;
+}
+
+bool has_peer(int fd) noexcept {
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    return ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
+}
+
+/// @returns -1
+int give_connection_up(int fd) noexcept {
+    sockaddr nobody{};
+    nobody.sa_family = AF_UNSPEC;
+    plain::connect(fd, &nobody, sizeof nobody);
+    return fail(ECONNRESET);
 }
 
 bool is_listening(int fd) noexcept {
@@ -56,7 +77,7 @@ deadline send_timeout_of(int fd) noexcept {
 namespace on_portal {
 
 int connect(caller const& by, int fd, sockaddr const* to, socklen_t size) noexcept {
-    if (is_nonblocking(fd))
+    if (!blocks(fd))
         return plain::connect(fd, to, size);
     deadline const until = send_timeout_of(fd);
     auto pause = std::chrono::milliseconds(1);
@@ -67,6 +88,8 @@ int connect(caller const& by, int fd, sockaddr const* to, socklen_t size) noexce
             return result;
         if (e != EAGAIN)
             break;
+        if (to->sa_family != AF_UNIX)
+            return result; // no port is free
         // The backlog of a Unix socket is full; nothing tells when it no longer is.
         if (until.passed())
             return fail(EAGAIN);
@@ -83,10 +106,13 @@ int connect(caller const& by, int fd, sockaddr const* to, socklen_t size) noexce
                 return 0;
             int e = error_number();
             if (e == EISCONN)
-                e = 0;
-            else if (e == EALREADY || e == EINPROGRESS)
+                return 0;
+            if (e == EALREADY || e == EINPROGRESS) {
                 e = error_of(fd);
-            return e ? fail(e) : 0;
+                if (e == 0) // unless somebody has shut the socket down, and this has begun a new connection
+                    return has_peer(fd) ? 0 : give_connection_up(fd);
+            }
+            return fail(e);
         }
         if (until.passed())
             return fail(EINPROGRESS); // which is what Linux says to a timeout here: socket(7)
@@ -98,7 +124,7 @@ int connect(caller const& by, int fd, sockaddr const* to, socklen_t size) noexce
 }
 
 int accept4(caller const& by, int fd, sockaddr* from, socklen_t* size, int flags) noexcept {
-    if (is_nonblocking(fd) || !is_listening(fd)) // what does not listen fails
+    if (!blocks(fd) || !is_listening(fd)) // what does not listen fails
         return plain::accept4(fd, from, size, flags);
     socket_timeout timeout{SO_RCVTIMEO};
     bool timed_out = false;

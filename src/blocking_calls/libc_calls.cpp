@@ -10,6 +10,7 @@
 
 #include "caller.hpp"
 #include "calls.hpp"
+#include "error_number.hpp"
 #include "lookup.hpp"
 #include "plain_calls.hpp"
 #include "waiting_room.hpp"
@@ -36,6 +37,15 @@ namespace blocking = greenback::detail::blocking;
     blocking::forget_lookup_threads();
 });
 
+/// glibc's calls leave errno alone where they succeed, and programs expect it: what is tried on the way must not show.
+template <auto* Call, class... Args> auto call(caller const& by, Args... args) noexcept {
+    int const before = blocking::error_number();
+    auto const result = Call(by, args...);
+    if (result != -1)
+        blocking::set_error_number(before);
+    return result;
+}
+
 } // namespace
 
 /// A function of our own with a symbol of libc's: so it need not be declared, or fortified, as a header does it.
@@ -53,81 +63,81 @@ namespace blocking = greenback::detail::blocking;
 
 GREENBACK_CALL(ssize_t, read, int fd, void* data, size_t n) {
     GREENBACK_ELSEWHERE(plain::read(fd, data, n))
-    return on_portal::read(by, fd, data, n);
+    return call<on_portal::read>(by, fd, data, n);
 }
 GREENBACK_CALL(ssize_t, readv, int fd, iovec const* v, int n) {
     GREENBACK_ELSEWHERE(plain::readv(fd, v, n))
-    return on_portal::readv(by, fd, v, n);
+    return call<on_portal::readv>(by, fd, v, n);
 }
 GREENBACK_CALL(ssize_t, recv, int fd, void* data, size_t n, int flags) {
     GREENBACK_ELSEWHERE(plain::recv(fd, data, n, flags))
-    return on_portal::recvfrom(by, fd, data, n, flags, nullptr, nullptr);
+    return call<on_portal::recvfrom>(by, fd, data, n, flags, nullptr, nullptr);
 }
 GREENBACK_CALL(ssize_t, recvfrom, int fd, void* data, size_t n, int flags, sockaddr* from, socklen_t* size) {
     GREENBACK_ELSEWHERE(plain::recvfrom(fd, data, n, flags, from, size))
-    return on_portal::recvfrom(by, fd, data, n, flags, from, size);
+    return call<on_portal::recvfrom>(by, fd, data, n, flags, from, size);
 }
 GREENBACK_CALL(ssize_t, recvmsg, int fd, msghdr* m, int flags) {
     GREENBACK_ELSEWHERE(plain::recvmsg(fd, m, flags))
-    return on_portal::recvmsg(by, fd, m, flags);
+    return call<on_portal::recvmsg>(by, fd, m, flags);
 }
 GREENBACK_CALL(ssize_t, write, int fd, void const* data, size_t n) {
     GREENBACK_ELSEWHERE(plain::write(fd, data, n))
-    return on_portal::write(by, fd, data, n);
+    return call<on_portal::write>(by, fd, data, n);
 }
 GREENBACK_CALL(ssize_t, writev, int fd, iovec const* v, int n) {
     GREENBACK_ELSEWHERE(plain::writev(fd, v, n))
-    return on_portal::writev(by, fd, v, n);
+    return call<on_portal::writev>(by, fd, v, n);
 }
 GREENBACK_CALL(ssize_t, send, int fd, void const* data, size_t n, int flags) {
     GREENBACK_ELSEWHERE(plain::send(fd, data, n, flags))
-    return on_portal::sendto(by, fd, data, n, flags, nullptr, 0);
+    return call<on_portal::sendto>(by, fd, data, n, flags, nullptr, 0);
 }
 GREENBACK_CALL(ssize_t, sendto, int fd, void const* data, size_t n, int flags, sockaddr const* to, socklen_t size) {
     GREENBACK_ELSEWHERE(plain::sendto(fd, data, n, flags, to, size))
-    return on_portal::sendto(by, fd, data, n, flags, to, size);
+    return call<on_portal::sendto>(by, fd, data, n, flags, to, size);
 }
 GREENBACK_CALL(ssize_t, sendmsg, int fd, msghdr const* m, int flags) {
     GREENBACK_ELSEWHERE(plain::sendmsg(fd, m, flags))
-    return on_portal::sendmsg(by, fd, m, flags);
+    return call<on_portal::sendmsg>(by, fd, m, flags);
 }
 
 // ---- readiness: with a timeout of 0, or a signal mask to be set meanwhile, the plain calls -----------------------------
 
 GREENBACK_CALL(int, poll, pollfd* fds, nfds_t n, int milliseconds) {
     GREENBACK_ELSEWHERE(plain::poll(fds, n, milliseconds))
-    return on_portal::poll(by, fds, n, milliseconds);
+    return call<on_portal::poll>(by, fds, n, milliseconds);
 }
 GREENBACK_CALL(int, ppoll, pollfd* fds, nfds_t n, timespec const* timeout, sigset_t const* mask) {
     GREENBACK_ELSEWHERE(plain::ppoll(fds, n, timeout, mask))
-    return mask ? plain::ppoll(fds, n, timeout, mask) : on_portal::ppoll(by, fds, n, timeout);
+    return mask ? plain::ppoll(fds, n, timeout, mask) : call<on_portal::ppoll>(by, fds, n, timeout);
 }
 GREENBACK_CALL(int, select, int n, fd_set* r, fd_set* w, fd_set* x, timeval* timeout) {
     GREENBACK_ELSEWHERE(plain::select(n, r, w, x, timeout))
-    return on_portal::select(by, n, r, w, x, timeout);
+    return call<on_portal::select>(by, n, r, w, x, timeout);
 }
 GREENBACK_CALL(int, pselect, int n, fd_set* r, fd_set* w, fd_set* x, timespec const* timeout, sigset_t const* mask) {
     GREENBACK_ELSEWHERE(plain::pselect(n, r, w, x, timeout, mask))
-    return mask ? plain::pselect(n, r, w, x, timeout, mask) : on_portal::pselect(by, n, r, w, x, timeout);
+    return mask ? plain::pselect(n, r, w, x, timeout, mask) : call<on_portal::pselect>(by, n, r, w, x, timeout);
 }
 GREENBACK_CALL(int, epoll_wait, int epoll, epoll_event* events, int n, int milliseconds) {
     GREENBACK_ELSEWHERE(plain::epoll_wait(epoll, events, n, milliseconds))
-    return on_portal::epoll_wait(by, epoll, events, n, milliseconds);
+    return call<on_portal::epoll_wait>(by, epoll, events, n, milliseconds);
 }
 
 // ---- connections ----------------------------------------------------------------------------------------------------
 
 GREENBACK_CALL(int, connect, int fd, sockaddr const* to, socklen_t size) {
     GREENBACK_ELSEWHERE(plain::connect(fd, to, size))
-    return on_portal::connect(by, fd, to, size);
+    return call<on_portal::connect>(by, fd, to, size);
 }
 GREENBACK_CALL(int, accept, int fd, sockaddr* from, socklen_t* size) {
     GREENBACK_ELSEWHERE(plain::accept(fd, from, size))
-    return on_portal::accept4(by, fd, from, size, 0);
+    return call<on_portal::accept4>(by, fd, from, size, 0);
 }
 GREENBACK_CALL(int, accept4, int fd, sockaddr* from, socklen_t* size, int flags) {
     GREENBACK_ELSEWHERE(plain::accept4(fd, from, size, flags))
-    return on_portal::accept4(by, fd, from, size, flags);
+    return call<on_portal::accept4>(by, fd, from, size, flags);
 }
 /// Blocks nowhere: it tells when what was asked of sockets' timeouts is no longer true.
 GREENBACK_CALL(int, setsockopt, int fd, int level, int option, void const* value, socklen_t size) {
@@ -145,11 +155,11 @@ GREENBACK_CALL(unsigned, sleep, unsigned seconds) {
 }
 GREENBACK_CALL(int, usleep, useconds_t microseconds) {
     GREENBACK_ELSEWHERE(plain::usleep(microseconds))
-    return on_portal::usleep(by, microseconds);
+    return call<on_portal::usleep>(by, microseconds);
 }
 GREENBACK_CALL(int, nanosleep, timespec const* duration, timespec* left) {
     GREENBACK_ELSEWHERE(plain::nanosleep(duration, left))
-    return on_portal::nanosleep(by, duration, left);
+    return call<on_portal::nanosleep>(by, duration, left);
 }
 GREENBACK_CALL(int, clock_nanosleep, clockid_t clock, int flags, timespec const* t, timespec* left) {
     GREENBACK_ELSEWHERE(plain::clock_nanosleep(clock, flags, t, left))

@@ -5,11 +5,14 @@
 #include "error_number.hpp"
 #include "plain_calls.hpp"
 
-#include <sys/resource.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace greenback::detail::blocking::inline GREENBACK_BACKEND_NAMESPACE {
@@ -56,13 +59,30 @@ struct set_of_events {
     int means;
 };
 
+/// Behind its table of descriptors, whose size is not that of the limit, the kernel looks at no set: a program may name a
+/// number that is larger than its sets. proc(5) has it as FDSize.
+int descriptor_table_size() noexcept {
+    std::array<char, 1024> text{};
+    int const file = ::open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t const size = file < 0 ? 0 : plain::read(file, text.data(), text.size());
+    if (file >= 0)
+        ::close(file);
+    std::string_view const status(text.data(), size < 0 ? 0 : static_cast<size_t>(size));
+    constexpr std::string_view name = "\nFDSize:";
+    size_t const at = status.find(name);
+    if (at == status.npos)
+        return FD_SETSIZE;
+    return std::max(FD_SETSIZE,
+                    std::atoi(status.data() + at + name.size())); // which skips blanks, and ends at the line's end
+}
+
 /// select's sets as poll's list, and back.
 int select_until(caller const& by, int n, fd_set* readable, fd_set* writable, fd_set* exceptional,
                  deadline const& until) noexcept {
     if (n < 0)
         return fail(EINVAL);
-    if (rlimit limit; n > FD_SETSIZE && ::getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        n = static_cast<int>(std::min<rlim_t>(static_cast<rlim_t>(n), limit.rlim_cur)); // as the kernel does
+    if (n > FD_SETSIZE)
+        n = std::min(n, descriptor_table_size());
     std::array<set_of_events, 3> const sets{{{descriptor_set(readable), POLLIN, POLLIN | POLLHUP | POLLERR},
                                              {descriptor_set(writable), POLLOUT, POLLOUT | POLLERR},
                                              {descriptor_set(exceptional), POLLPRI, POLLPRI}}};

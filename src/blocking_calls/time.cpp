@@ -18,8 +18,10 @@ timespec timespec_of(std::chrono::nanoseconds d) noexcept {
 
 /// @returns 0, or why not. @param left null, or set where it ends early
 int sleep_for(caller const& by, std::chrono::nanoseconds duration, timespec* left) noexcept {
-    if (duration.count() <= 0)
+    if (duration.count() <= 0) {
+        may_yield(by, -1); // in a loop that waits for another task so
         return 0;
+    }
     deadline const until = deadline::in(duration);
     int const why_not = await_time(by, until);
     if (why_not == ETIMEDOUT || why_not == 0)

@@ -186,6 +186,23 @@ TEST_CASE("a Unix socket whose queue is full is waited for") {
     ::close(listener);
 }
 
+TEST_CASE("a connection that is given up while it is being made fails") {
+    tcp_listener listener(0);
+    tcp_socket full[4], s; // then the system does not answer
+    for (tcp_socket const& f : full) {
+        ::fcntl(f.fd, F_SETFL, O_NONBLOCK);
+        listener.connect(f.fd);
+    }
+    together([&] { CHECK(failed_with(listener.connect(s.fd), ECONNRESET)); },
+             [&] {
+                 ::usleep(20'000);
+                 ::shutdown(s.fd, SHUT_RDWR);
+             });
+    sockaddr_in peer{};
+    socklen_t size = sizeof peer;
+    CHECK(failed_with(::getpeername(s.fd, reinterpret_cast<sockaddr*>(&peer), &size), ENOTCONN));
+}
+
 TEST_CASE("connections that are wrong fail as ever") {
     tcp_listener listener;
     together([&] {

@@ -3,11 +3,13 @@
 // poll, select, epoll_wait and their relatives.
 #include "blocking_calls/support.hpp"
 #include "support/catch.hpp"
+#include "support/child.hpp"
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -269,6 +271,21 @@ TEST_CASE("select of a descriptor that is none fails") {
         FD_SET(fd, &readable);
         CHECK(failed_with(::select(fd + 1, &readable, nullptr, nullptr, nullptr), EBADF));
     });
+}
+
+TEST_CASE("select looks at no more of its sets than the kernel does, whatever number it is given") {
+    auto const times_out = [] {
+        std::array<fd_set, 3> sets{};
+        std::memset(sets.data(), 0xff, sizeof sets); // the first is the set, and the others what lies behind it
+        FD_ZERO(&sets[0]);
+        timeval t{0, 1'000};
+        return ::select(3 * FD_SETSIZE, &sets[0], nullptr, nullptr, &t) == 0;
+    };
+    if (!in_child([&] { return times_out() ? 0 : 1; }).exited_with(0)) {
+        WARN("skipped: the system looks at what it is told to, be it no set");
+        return;
+    }
+    together([&] { CHECK(times_out()); });
 }
 
 TEST_CASE("epoll_wait waits, and its time passes") {

@@ -113,6 +113,18 @@ TEST_CASE("no time at all is no reason to wait") {
     CHECK(awaits.count() == 0);
 }
 
+TEST_CASE("a loop that sleeps for no time lets others run now and then") {
+    auto const end = steady_clock::now() + std::chrono::seconds(20);
+    bool others_have_run = false;
+    together(
+        [&] {
+            while (!others_have_run && steady_clock::now() < end)
+                ::usleep(0);
+            CHECK(others_have_run);
+        },
+        [&] { others_have_run = true; });
+}
+
 TEST_CASE("times that are none fail as ever") {
     together([] {
         for (timespec const bad : {timespec{0, 1'000'000'000}, timespec{0, -1}, timespec{-1, 0}}) {

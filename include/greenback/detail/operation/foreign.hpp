@@ -101,9 +101,10 @@ private:
 /// the end of the full expression; here an rvalue reference, which is into the awaiter more often than not, becomes a
 /// value. Of an lvalue reference nobody knows.
 template <class Result>
-using outliving = std::conditional_t<std::is_rvalue_reference_v<Result> &&
-                                         std::is_constructible_v<std::remove_cvref_t<Result>, Result>,
-                                     std::remove_cvref_t<Result>, Result>;
+using outliving =
+    std::conditional_t<std::is_rvalue_reference_v<Result> && !std::is_array_v<std::remove_reference_t<Result>> &&
+                           std::is_constructible_v<std::remove_cvref_t<Result>, Result>,
+                       std::remove_cvref_t<Result>, Result>;
 
 template <class X> decltype(auto) await_foreign(X&& x, std::source_location where) {
     any_portal& portal = require_portal(where);

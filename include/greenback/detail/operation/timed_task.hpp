@@ -120,8 +120,10 @@ private:
     void cancel_from_outside(asio::cancellation_type type) {
         {
             std::scoped_lock const lock(mutex_);
+            if (ended_)
+                return;
             outside_ = outside_ | type;
-            if (!started_ || ended_)
+            if (!started_)
                 return;
         }
         child_.cancel_here(type);
