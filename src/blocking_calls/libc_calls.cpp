@@ -91,7 +91,7 @@ GREENBACK_CALL(ssize_t, writev, int fd, iovec const* v, int n) {
 }
 GREENBACK_CALL(ssize_t, send, int fd, void const* data, size_t n, int flags) {
     GREENBACK_ELSEWHERE(plain::send(fd, data, n, flags))
-    return call<on_portal::sendto>(by, fd, data, n, flags, nullptr, 0);
+    return call<on_portal::sendto>(by, fd, data, n, flags, nullptr, socklen_t(0));
 }
 GREENBACK_CALL(ssize_t, sendto, int fd, void const* data, size_t n, int flags, sockaddr const* to, socklen_t size) {
     GREENBACK_ELSEWHERE(plain::sendto(fd, data, n, flags, to, size))
