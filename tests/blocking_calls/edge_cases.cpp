@@ -309,7 +309,7 @@ TEST_CASE("waits that end together go on in their order") {
     run_all(context);
     CHECK(order.size() == 4);
     order.clear();
-    for (int milliseconds : {103, 102, 101, 100}) {
+    for (int milliseconds : {250, 200, 150, 100}) { // far enough apart for a busy machine to begin them in time
         spawn(context, on_portal([&, milliseconds] {
                   ::usleep(static_cast<useconds_t>(milliseconds) * 1000);
                   order += std::to_string(milliseconds) + ' ';
@@ -317,9 +317,9 @@ TEST_CASE("waits that end together go on in their order") {
     }
     context.restart();
     context.poll();
-    std::this_thread::sleep_for(std::chrono::milliseconds(150)); // all are over before the loop looks
+    std::this_thread::sleep_for(std::chrono::milliseconds(400)); // all are over before the loop looks
     run_all(context);
-    CHECK(order == "100 101 102 103 ");
+    CHECK(order == "100 150 200 250 ");
 }
 
 TEST_CASE("a signal may be emitted when the context, and what waited in it, is gone") {
